@@ -1,0 +1,57 @@
+"""EdgeSite: what people tell us of a transfer centre or campus."""
+
+from enum import StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field
+
+from cloud.fleet.resource import Part
+
+
+class SiteKind(StrEnum):
+    """What stands at the site."""
+
+    TRANSFER_CENTRE = "TransferCentre"
+    CAMPUS = "Campus"
+    DEPOT = "Depot"
+
+
+class Contact(Part):
+    """A person or group to be told about the site."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, description="Who this is.")]
+    role: Annotated[
+        str, Field(max_length=64, description="What the person does at the site, for example technician.")
+    ] = ""
+    phone: Annotated[str, Field(max_length=32, pattern=r"^[+0-9 ()-]*$", description="Telephone number.")] = ""
+    email: Annotated[str, Field(max_length=254, description="E-mail address.")] = ""
+
+
+class SiteSpec(Part):
+    """What people tell us of a site."""
+
+    display_name: Annotated[str, Field(max_length=128, description="The name people use, in any language.")] = ""
+    time_zone: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$",
+            description="IANA time zone of the site, for example Asia/Shanghai; windows with `tz: Site` use it.",
+        ),
+    ]
+    region: Annotated[str, Field(max_length=63, description="Region the site belongs to.")] = ""
+    kind: Annotated[SiteKind, Field(description="What stands at the site.")] = SiteKind.TRANSFER_CENTRE
+    uplink_mbps: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="Speed of the uplink in Mbit/s; absent: not known.")
+    ] = None
+    contacts: Annotated[tuple[Contact, ...], Field(max_length=20, description="Whom to tell about the site.")] = ()
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """Return the time zone of that IANA name, None if there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

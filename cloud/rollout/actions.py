@@ -1,0 +1,45 @@
+"""What a plan asks to be done; values only."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from cloud.rollout.status import ReleaseStatus
+
+
+class Severity(StrEnum):
+    """Kubernetes' two types of events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One decision to be told as a Kubernetes Event on the release."""
+
+    reason: str  # CamelCase, stable
+    message: str
+    severity: Severity = Severity.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One patch of one node: labels of versions to add and to remove, and what to remember with it."""
+
+    box: str
+    add: frozenset[str] = frozenset()
+    remove: frozenset[str] = frozenset()
+    previous: str | None = None  # version to remember as the one before; None: leave what is remembered
+    reverted: str | None = None  # uid of the release it is taken back from; None: leave, "" forget
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, in this order: write the status, then move the boxes, then tell."""
+
+    status: ReleaseStatus
+    moves: tuple[Move, ...] = ()
+    notes: tuple[Note, ...] = ()
+    recheck_after: timedelta | None = None  # None: only an event can change anything

@@ -1,0 +1,114 @@
+"""What the planner knows of the world: one frozen value, gathered anew for every decision."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from cloud.rollout.release import Release
+from cloud.rollout.status import ReleaseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of the workload on a box."""
+
+    name: str
+    version: str  # hash of the template it was made from
+    ready: bool = False
+    restarts: int = 0  # of all its containers together
+    ending: bool = False  # deletion has begun
+    trouble: str = ""  # CamelCase reason of a waiting or failed container; empty: none
+    detail: str = ""  # that reason as the node told it
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One edge node as this workload sees it."""
+
+    name: str
+    site: str
+    role: str  # empty: the node names none
+    labels: Mapping[str, str]
+    online: bool
+    since: datetime  # since when it is online, or dark
+    steady: bool = True  # online long enough to be touched
+    versions: frozenset[str] = frozenset()  # of this workload, that the node's labels ask for
+    pods: tuple[Pod, ...] = ()
+    previous: str = ""  # version it ran before its last move; empty: none
+    reverted: str = ""  # uid of the release it was taken back from; empty: none
+
+    def runs(self, version: str) -> bool:
+        """Tell whether a ready pod of that version is on the box and stays."""
+        return any(pod.version == version and pod.ready and not pod.ending for pod in self.pods)
+
+    @property
+    def down(self) -> bool:
+        """Tell whether the workload does not work here now, for whatever reason."""
+        return not self.online or not any(pod.ready and not pod.ending for pod in self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One rendered template of the workload: one DaemonSet."""
+
+    hash: str
+    exclusive: bool  # True: must not run beside another version on the same box
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A release of the workload and where it stands."""
+
+    release: Release
+    status: ReleaseStatus
+    variants: tuple[str, ...] = ()  # version of each override, in order, then of all other boxes; empty: not rendered
+
+    def version_for(self, box: Box) -> str:
+        """Return the version this release wants on that box."""
+        overrides = self.release.spec.workload.overrides
+        for override, version in zip(overrides, self.variants, strict=False):
+            if override.selector.matches(box.labels):
+                return version
+        return self.variants[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Everything gathered for one workload: all its releases, all boxes that any of them could concern."""
+
+    standings: tuple[Standing, ...]  # oldest release first
+    boxes: tuple[Box, ...]  # every box of the fleet, by name
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    zones: Mapping[str, ZoneInfo] = field(default_factory=dict)  # of sites; a site without one is absent
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one release needs to know: itself, its boxes, their neighbours."""
+
+    standing: Standing
+    boxes: tuple[Box, ...]  # targeted and not owned by a newer release, by name
+    excluded: int  # matched but left out, by `exclude` or by a newer release
+    superseded: bool  # a newer release owns every box
+    neighbours: Mapping[tuple[str, str], tuple[Box, ...]]  # (site, role) -> every box there, targeted or not
+    versions: Mapping[str, Version]
+    zones: Mapping[str, ZoneInfo]
+
+    @property
+    def release(self) -> Release:
+        """The release itself."""
+        return self.standing.release
+
+    @property
+    def status(self) -> ReleaseStatus:
+        """Where it stood when we last wrote."""
+        return self.standing.status
+
+    def by_site(self) -> Iterator[tuple[str, tuple[Box, ...]]]:
+        """Yield each site with its boxes, by name."""
+        sites: dict[str, list[Box]] = {}
+        for box in self.boxes:
+            sites.setdefault(box.site, []).append(box)
+        for name in sorted(sites):
+            yield name, tuple(sites[name])
