@@ -90,7 +90,8 @@ def use_new_enough_python() -> None:
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return
     for name in NEWER_PYTHONS:
-        if found := shutil.which(name):
+        found = shutil.which(name)
+        if found:
             os.execv(found, [found, "-I", *sys.argv])  # noqa: S606 - an interpreter, not a shell
     version = ".".join(map(str, sys.version_info[:3]))
     say(f"Python {version} is too old: edgefleet needs 3.11 or newer. Install one, e.g. apt-get install python3.11.")
@@ -136,7 +137,8 @@ def environment_key() -> dict[str, str]:
 
 def find_uv() -> tuple[str, dict[str, str]]:
     """The uv to use and its settings: the user's own as it is, else one of ours that follows pip's settings."""
-    if found := shutil.which("uv"):
+    found = shutil.which("uv")
+    if found:
         return found, dict(os.environ, UV_PYTHON_DOWNLOADS="never")
     lock = TREE / "requirements" / "uv.txt"
     home = cache_folder() / f"uv-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
