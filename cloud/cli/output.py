@@ -1,0 +1,111 @@
+"""How the command line speaks: tables and sentences for people, JSON for programs; colours only on a terminal."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cloud.rollout.status import Phase, StagePhase
+
+COLOURS: Final[dict[str, str]] = {
+    Phase.FAILED: "red",
+    Phase.ROLLING_BACK: "red",
+    Phase.ROLLED_BACK: "red",
+    Phase.PAUSED: "yellow",
+    Phase.HALTED: "yellow",
+    Phase.AWAITING_APPROVAL: "magenta",
+    Phase.AWAITING_WINDOW: "cyan",
+    Phase.ROLLING: "blue",
+    Phase.SOAKING: "blue",
+    Phase.CATCHING_UP: "green",
+    Phase.SUCCEEDED: "green",
+    Phase.SUPERSEDED: "dim",
+    StagePhase.PASSED: "green",
+}
+_COARSE: Final = 10  # of a unit: the next smaller one says nothing any more
+_PIPE_WIDTH: Final = 10_000  # nothing is cut for a program
+
+
+def console() -> Console:
+    """Return the console of standard output; in a pipe it neither cuts, wraps nor colours (NO_COLOR: nor elsewhere)."""
+    piped = not sys.stdout.isatty()
+    width = _PIPE_WIDTH if piped and "COLUMNS" not in os.environ else None
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print each part, without the padding that tables leave at the ends of lines."""
+    out = console()
+    with out.capture() as captured:
+        for part in parts:
+            out.print(part, soft_wrap=isinstance(part, str) and not out.is_terminal)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()
+
+
+def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print a value for programs."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def complain(text: str) -> None:
+    """Say on standard error what went wrong and what to do next."""
+    sys.stderr.write(f"{program()}: {text}\n")
+
+
+def program() -> str:
+    """Return the words by which this command was called, so that every hint can be copied."""
+    return "kubectl edgefleet" if Path(sys.argv[0]).name.startswith("kubectl-") else "edgefleet"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]], right: frozenset[str] = frozenset()) -> Table:
+    """Return a plain table as kubectl prints them; headers in ``right`` stand over numbers."""
+    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for header in headers:
+        made.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return made
+
+
+def facts(rows: Iterable[tuple[str, str | Text]]) -> Table:
+    """Return two columns, name and value; values wrap below themselves."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True, style="bold")
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(name, value if isinstance(value, Text) else Text(value))
+    return made
+
+
+def coloured(word: str) -> Text:
+    """Return a phase in its colour."""
+    return Text(word, style=COLOURS.get(word, ""))
+
+
+def span(length: timedelta) -> str:
+    """Write a length of time for people, two units at most: ``45s``, ``12m``, ``3h20m``, ``5d2h``."""
+    seconds = max(0, int(length.total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((index for index, (value, _) in enumerate(parts) if value), len(parts) - 1)
+    told = parts[first : first + (2 if parts[first][0] < _COARSE else 1)]
+    return "".join(f"{value}{unit}" for value, unit in told if value) or "0s"
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """Write a moment in the reader's own time zone, with the day if it is not today."""
+    local = moment.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == now.astimezone().date() else f"{local:%a %d %b %H:%M}"
+
+
+def some(names: Sequence[str], limit: int = 6) -> str:
+    """Write the first names, and how many there are beyond."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
