@@ -1,5 +1,7 @@
 """The options that every command shares, and what the exit codes mean."""
 
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -13,6 +15,11 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+def help_text(command: Callable[..., None]) -> str:
+    """Return a command's docstring as its help, with the lines of its examples left as they are."""
+    return (inspect.getdoc(command) or "").replace("Examples:", "\b\nExamples:")
 
 
 Namespace = Annotated[

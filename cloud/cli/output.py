@@ -55,6 +55,12 @@ def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def show_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print a value for programs, one a line, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def complain(text: str) -> None:
     """Say on standard error what went wrong and what to do next."""
     sys.stderr.write(f"{program()}: {text}\n")

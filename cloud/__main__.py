@@ -1,0 +1,58 @@
+"""The command line ``edgefleet``, which is also ``kubectl edgefleet``: composes the commands, decides nothing."""
+
+import sys
+from importlib.metadata import version as installed
+
+import typer
+
+from cloud.cli import control, output, releases
+from cloud.cli.kube import Conflict
+from cloud.cli.options import EXIT_CODES, Format, Output, help_text
+from cloud.fleet.errors import SpecError, Unavailable
+
+app = typer.Typer(
+    name="edgefleet",
+    help="Brings releases to edge boxes, stage by stage, and tells where they stand.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the same in a pipe, on a terminal and in a ticket
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def version(form: Output = Format.TEXT) -> None:
+    """Print the version.
+
+    Examples:
+      edgefleet version -o json
+    """
+    number = installed("edgefleet")
+    output.show_json({"version": number}) if form is Format.JSON else output.show(f"edgefleet {number}")
+
+
+for command in (
+    releases.releases,
+    releases.status,
+    releases.watch,
+    control.approve,
+    control.pause,
+    control.resume,
+    control.rollback,
+    control.halt,
+    version,
+):
+    app.command(help=help_text(command), epilog=EXIT_CODES)(command)
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is told in words, anything else is a bug and shows itself."""
+    try:
+        app(prog_name=output.program())
+    except (SpecError, Unavailable, Conflict) as refusal:
+        output.complain(str(refusal))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Reads releases from the cluster into our types, for the command line."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from random import uniform
+from typing import Final
+
+from cloud.cli.kube import Api, Gone, Json, NotFound
+from cloud.cli.output import complain
+from cloud.fleet.errors import SpecError, Unavailable
+from cloud.fleet.resource import API_VERSION, SITE_LABEL
+from cloud.rollout.connectivity import NodeReady
+from cloud.rollout.mirror import Mirror
+from cloud.rollout.release import Release
+from cloud.rollout.status import ReleaseStatus
+from cloud.rollout.template import WORKLOAD_LABEL
+from cloud.rollout.views import Kind, ReleaseView, parse
+
+RELEASES: Final = f"/apis/{API_VERSION}/edgereleases"
+_SOURCES: Final[dict[Kind, tuple[str, dict[str, str]]]] = {
+    Kind.NODE: ("/api/v1/nodes", {"labelSelector": SITE_LABEL}),
+    Kind.SITE: (f"/apis/{API_VERSION}/edgesites", {}),
+    Kind.RELEASE: (RELEASES, {}),
+    Kind.DAEMON_SET: ("/apis/apps/v1/daemonsets", {"labelSelector": WORKLOAD_LABEL}),
+    Kind.POD: ("/api/v1/pods", {"labelSelector": WORKLOAD_LABEL}),
+}
+_WATCH_SECONDS: Final = 30  # one stretch of watching; a connection cut in silence is noticed after it
+_RETRIES: Final = 12  # in a row without an answer: with the back-off below, about a minute and a half
+_LONGEST_PAUSE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A release as it was read."""
+
+    release: Release
+    status: ReleaseStatus
+    resource_version: str
+    annotations: dict[str, str]
+
+
+def release_path(namespace: str, name: str = "") -> str:
+    """Return the path of one release, or of all of a namespace."""
+    path = f"/apis/{API_VERSION}/namespaces/{namespace}/edgereleases"
+    return f"{path}/{name}" if name else path
+
+
+def one_release(api: Api, namespace: str, name: str) -> Seen:
+    """Return the named release. Raises NotFound, SpecError, Unavailable."""
+    return seen(api.get(release_path(namespace, name)))
+
+
+def all_releases(api: Api, namespace: str | None) -> list[Seen]:
+    """Return the releases of a namespace; None: of all. Raises SpecError, Unavailable."""
+    path = release_path(namespace) if namespace else RELEASES
+    found = []
+    for item in api.every(path):
+        try:
+            found.append(seen(item))
+        except SpecError as strange:  # one that is not understood must not hide the others
+            complain(str(strange))
+    return found
+
+
+def seen(item: Json) -> Seen:
+    """Return a release from the API's object. Raises SpecError if it is not one that we understand."""
+    view = parse(Kind.RELEASE, item)
+    if not isinstance(view, ReleaseView) or view.release is None:
+        meta = item["metadata"]
+        raise SpecError(
+            f"EdgeRelease {meta['namespace']}/{meta['name']} is not one that this version understands "
+            f"({getattr(view, 'problem', '')}); are the command line and the cluster's resources of one version?"
+        )
+    return Seen(
+        view.release, view.status, item["metadata"]["resourceVersion"], item["metadata"].get("annotations") or {}
+    )
+
+
+def mirror(api: Api, now: datetime) -> Mirror:
+    """Return the cluster as the operator would see it now. Raises SpecError, Unavailable."""
+    held = Mirror(NodeReady())
+    for kind, (path, query) in _SOURCES.items():
+        for item in api.every(path, **query):
+            held.absorb(kind, item, now)
+    return held
+
+
+def follow(api: Api, namespace: str, name: str, deadline: float) -> Iterator[Seen]:
+    """Yield the release as it is, and each time it changes, until the deadline of the monotonic clock.
+
+    An API server that goes away is waited for with back-off. Raises NotFound when the release is deleted,
+    Unavailable or SpecError when the first read fails or retries are used up.
+    """
+    version, failures, known = "", 0, False
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            for newest, one in _stretch(api, namespace, name, version, min(_WATCH_SECONDS, left)):
+                version, failures, known = newest, 0, True
+                if one is not None:
+                    yield one
+        except (NotFound, Gone, Unavailable, SpecError) as lost:
+            failures += 1
+            if not known or isinstance(lost, NotFound) or failures > _RETRIES:
+                raise
+            version = ""
+            pause = min(_LONGEST_PAUSE, 0.25 * 2**failures) * uniform(0.5, 1)  # noqa: S311 - jitter
+            time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+
+
+def _stretch(api: Api, namespace: str, name: str, version: str, seconds: float) -> Iterator[tuple[str, Seen | None]]:
+    """Yield resource versions, and the release where it is new, for one watch request. Raises as ``follow``."""
+    if not version:
+        one = one_release(api, namespace, name)
+        version = one.resource_version
+        yield version, one
+    query = {"fieldSelector": f"metadata.name={name}", "resourceVersion": version}
+    for kind, item in api.watch(release_path(namespace), max(1, int(seconds)), **query):
+        if kind == "DELETED":
+            raise NotFound(f"EdgeRelease {namespace}/{name} was deleted")
+        yield item["metadata"]["resourceVersion"], None if kind == "BOOKMARK" else seen(item)
