@@ -21,11 +21,12 @@ TECHNOLOGY = {
     "procfs": "reads the machine",
     "terminal": "writes to the terminal",
 }
-PURE_ALONE = ("simulator/scenario.py", "simulator/device.py", "simulator/world.py")
+PURE_ALONE = ("cloud/crds.py", "simulator/scenario.py", "simulator/device.py", "simulator/world.py")
 PURE_LIBRARIES = frozenset(
     "abc base64 bisect collections copy dataclasses datetime decimal enum fractions functools hashlib heapq ipaddress "
-    "itertools json math operator re string textwrap types typing zoneinfo pydantic msgspec".split()
+    "itertools json math operator re string textwrap types typing zoneinfo pydantic pydantic_core msgspec".split()
 )
+PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole
 IMPURE_BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "breakpoint", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
@@ -77,13 +78,13 @@ def foreign_imports(tree: ast.AST, pure_modules: frozenset[str]) -> Iterator[tup
                 modules = [alias.name for alias in names]
             case ast.ImportFrom(level=0, module=str(module), names=names):
                 inside = [f"{module}.{alias.name}" for alias in names]
-                modules = inside if pure_modules.issuperset(inside) else [module]
+                modules = inside if (pure_modules | PURE_NAMES).issuperset(inside) else [module]
             case ast.ImportFrom():
                 modules = ["a relative name"]
             case _:
                 continue
         for name in modules:
-            if name.partition(".")[0] not in PURE_LIBRARIES and name not in pure_modules:
+            if name.partition(".")[0] not in PURE_LIBRARIES and name not in pure_modules | PURE_NAMES:
                 yield node.lineno, f"imports {name}"
 
 

@@ -33,6 +33,8 @@ def test_a_pure_file_reads_no_clock_and_does_no_io(path: Path) -> None:
         ("def f():\n    import os\n    return os.environ", "imports os"),
         ("import subprocess", "imports subprocess"),
         ("from urllib import request", "imports urllib"),
+        ("import sys", "imports sys"),
+        ("from sys import argv, intern", "imports sys"),
         ("import random", "imports random"),
         ("from kubernetes import client", "imports kubernetes"),
         ("import httpx", "imports httpx"),
@@ -54,6 +56,7 @@ def test_an_impure_line_is_found(source: str, objection: str) -> None:
         "def plan(snapshot): return snapshot.now",
         "from cloud.rollout.plan import plan",
         "from cloud.rollout import plan",
+        "from sys import intern",
         "from collections.abc import Mapping\nfrom pydantic import BaseModel",
     ],
 )

@@ -1,0 +1,119 @@
+"""Reads a cluster over the Kubernetes API, through the port that whoever asks has open."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, Protocol, TypeVar
+
+from cloud.doctor.cluster import ClusterFacts, NodeFacts, Permission
+from cloud.fleet.errors import SpecError
+from cloud.fleet.resource import API_VERSION, GROUP, SITE_LABEL
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_VERBS: Final = {  # "resource.group": what the operator does with it; a test holds this to its ClusterRole
+    "nodes": "get list watch patch",
+    "pods": "list watch",
+    "events.events.k8s.io": "create patch",
+    "daemonsets.apps": "get list watch create patch delete",
+    f"edgesites.{GROUP}": "get list watch",
+    f"edgeboxes.{GROUP}": "get list watch create patch delete",
+    f"edgeboxes/status.{GROUP}": "patch",
+    f"edgereleases.{GROUP}": "get list watch patch",
+    f"edgereleases/status.{GROUP}": "patch",
+}
+OPERATOR_NEEDS: Final = tuple(
+    Permission(group, resource, verb)
+    for name, verbs in _VERBS.items()
+    for resource, _, group in [name.partition(".")]
+    for verb in verbs.split()
+)
+
+
+class Port(Protocol):
+    """The part of the Kubernetes API that a look at a cluster takes. Each call raises SpecError for a no."""
+
+    @property
+    def origin(self) -> str:
+        """Where the access comes from, for people."""
+        ...
+
+    def get(self, path: str, **query: str) -> Json:
+        """Return one object."""
+        ...
+
+    def every(self, path: str, **query: str) -> list[Json]:
+        """Return all objects of a collection."""
+        ...
+
+    def create(self, path: str, body: Json, **query: str) -> Json:
+        """Ask a review resource a question."""
+        ...
+
+
+def examine_cluster(port: Port, expected: Mapping[str, Any], skew: timedelta | None) -> ClusterFacts:
+    """Return what the cluster shows. Raises Unavailable when it does not answer, SpecError when we may not ask."""
+    version = port.get("/version")
+    return ClusterFacts(
+        origin=port.origin,
+        server=str(version.get("gitVersion", "")),
+        skew=skew,
+        nodes=readable(lambda: tuple(node_facts(node) for node in port.every("/api/v1/nodes"))),
+        installed=readable(lambda: definitions(port)),
+        expected=expected,
+        denied=tuple(need for need in OPERATOR_NEEDS if not allowed(port, need)),
+        sites=readable(lambda: time_zones(port)),
+        cloudcore=readable(lambda: ready_replicas(port)),
+    )
+
+
+def readable(read: Callable[[], T]) -> T | None:
+    """Return what was read, None where it is not there or we may not."""
+    try:
+        return read()
+    except SpecError:
+        return None
+
+
+def node_facts(node: Json) -> NodeFacts:
+    """Parse a node."""
+    labels, status = node["metadata"].get("labels") or {}, node.get("status") or {}
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
+    return NodeFacts(
+        name=node["metadata"]["name"],
+        version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+        ready=conditions.get("Ready") == "True",
+        site=labels.get(SITE_LABEL),
+        hostname=labels.get("kubernetes.io/hostname"),
+    )
+
+
+def definitions(port: Port) -> Mapping[str, Any]:
+    """Return the spec of every custom resource definition by name."""
+    found = port.every("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    return {item["metadata"]["name"]: item["spec"] for item in found}
+
+
+def time_zones(port: Port) -> Mapping[str, str]:
+    """Return each EdgeSite's time zone."""
+    found = port.every(f"/apis/{API_VERSION}/edgesites")
+    return {site["metadata"]["name"]: (site.get("spec") or {}).get("timeZone", "") for site in found}
+
+
+def ready_replicas(port: Port) -> int:
+    """Return how many cloudcores of the usual Deployment are ready."""
+    deployment = port.get("/apis/apps/v1/namespaces/kubeedge/deployments/cloudcore")
+    return int((deployment.get("status") or {}).get("readyReplicas") or 0)
+
+
+def allowed(port: Port, need: Permission) -> bool:
+    """Ask the API server whether whoever we are may do this in every namespace."""
+    resource, _, subresource = need.resource.partition("/")
+    asked = {"group": need.group, "resource": resource, "subresource": subresource, "verb": need.verb}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    answer = port.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
