@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cloud.fleet.resource import Condition, Name, Part
+from cloud.fleet.resource import Conditions, Name, Part, Rule
 
 
 class Health(StrEnum):
@@ -22,9 +22,17 @@ class BoxSpec(Part):
     node: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Kubernetes Node; cannot change.")]
     site: Annotated[Name, Field(description="Name of the EdgeSite, from the node's label edgefleet.io/site.")]
     roles: Annotated[
-        tuple[Name, ...], Field(max_length=8, description="What the box is for: scan, vision, gateway.")
+        tuple[Name, ...], Field(max_length=8, description="What the box is for, for example scan, vision, gateway.")
     ] = ()
     expected_gpus: Annotated[int, Field(ge=0, le=64, description="GPUs the box should have; fewer is a fault.")] = 0
+
+    rules = (
+        Rule(
+            "self.node == oldSelf.node",
+            "cannot change: delete this EdgeBox; the operator keeps one for every node with label edgefleet.io/site",
+            field=".node",
+        ),
+    )
 
 
 class BoxStatus(Part):
@@ -35,5 +43,7 @@ class BoxStatus(Part):
     message: Annotated[str, Field(max_length=1024, description="Why, as a sentence.")] = ""
     since: Annotated[datetime | None, Field(description="Since when the verdict holds.")] = None
     witness: Annotated[str, Field(max_length=64, description="Who spoke, for example NodeReady.")] = ""
-    observed_generation: Annotated[int | None, Field(ge=0)] = None
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="Generation of the spec that was looked at last; absent: none yet.")
+    ] = None
+    conditions: Conditions = ()

@@ -1,12 +1,15 @@
 """What all our custom resources share: how they are read, their conditions, their label selectors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+from cloud.fleet.scalars import Spelled
 
 GROUP: Final = "edgefleet.io"
 VERSION: Final = "v1alpha1"
@@ -14,15 +17,40 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 SITE_LABEL: Final = f"{GROUP}/site"
 ROLE_LABEL: Final = f"{GROUP}/role"
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_SPELLED: Final = Spelled(
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    "write lower-case letters, digits and dashes, beginning and ending with a letter or digit, for example hangzhou-2",
+)
+ZONE_SPELLED: Final = Spelled(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "write an IANA time zone, for example Asia/Shanghai")
+
+Name = Annotated[str, Field(min_length=1, max_length=63), NAME_SPELLED]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What no single field can say of a part: checked in CEL by the API server, and in Python before it gets there."""
+
+    cel: str
+    message: str  # names the field and the next step
+    holds: Callable[[Any], bool] | None = None  # of the part; None: speaks of a change, which only the API server sees
+    field: str = ""  # path below the part, as in ".upTo"; empty: the part itself
 
 
 class Part(BaseModel):
     """A part of a custom resource: camelCase outside, frozen inside; unknown fields of a newer schema are ignored."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        """Refuse what the API server would refuse, in the same words, all objections at once."""
+        broken = [rule for rule in self.rules if rule.holds is not None and not rule.holds(self)]
+        if broken:
+            raise ValueError("; ".join(f"{rule.field[1:]}: {rule.message}".removeprefix(": ") for rule in broken))
+        return self
 
     def dump(self) -> dict[str, Any]:
         """Return what goes into the resource: camelCase, without fields that are None."""
@@ -32,9 +60,20 @@ class Part(BaseModel):
 class Requirement(Part):
     """One expression over a label."""
 
-    key: LabelKey
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: Annotated[tuple[LabelValue, ...], Field(max_length=1000)] = ()
+    key: Annotated[LabelKey, Field(description="The label's key.")]
+    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], Field(description="What must hold of it.")]
+    values: Annotated[
+        tuple[LabelValue, ...], Field(max_length=256, description="Values for `In` and `NotIn`; else empty.")
+    ] = ()
+
+    rules = (
+        Rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "give values for In and NotIn, and none for Exists and DoesNotExist",
+            lambda self: (self.operator in ("In", "NotIn")) == bool(self.values),
+            ".values",
+        ),
+    )
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether the labels meet this requirement; a missing label meets NotIn, as in Kubernetes."""
@@ -50,10 +89,26 @@ class Requirement(Part):
 
 
 class Selector(Part):
-    """A Kubernetes label selector: every part of it must hold; an empty one matches everything."""
+    """A Kubernetes label selector: every part of it must hold; it must not be empty, lest it match everything."""
 
-    match_labels: Annotated[dict[LabelKey, LabelValue], Field(default_factory=dict, max_length=32)]
-    match_expressions: Annotated[tuple[Requirement, ...], Field(max_length=32)] = ()
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_labels: Annotated[
+        dict[LabelKey, LabelValue],
+        Field(default_factory=dict, max_length=32, description="Labels and the values they must have."),
+    ]
+    match_expressions: Annotated[
+        tuple[Requirement, ...], Field(max_length=32, description="Further requirements of labels.")
+    ] = ()
+
+    rules = (
+        Rule(
+            "(has(self.matchLabels) && size(self.matchLabels) > 0)"
+            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            "must name at least one label, for example matchLabels: {edgefleet.io/role: scan}",
+            lambda self: bool(self.match_labels or self.match_expressions),
+        ),
+    )
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether the labels meet the whole selector."""
@@ -73,12 +128,33 @@ class ConditionStatus(StrEnum):
 class Condition(Part):
     """A standard Kubernetes condition."""
 
-    type: Annotated[str, Field(max_length=63)]
-    status: ConditionStatus
-    reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]([A-Za-z0-9]*)$")]
-    message: Annotated[str, Field(max_length=1024)] = ""
-    last_transition_time: datetime
-    observed_generation: Annotated[int, Field(ge=0)] | None = None  # None: not about a generation
+    type: Annotated[str, Field(max_length=63, description="What is said to hold, in CamelCase.")]
+    status: Annotated[ConditionStatus, Field(description="Whether it holds: True, False or Unknown.")]
+    reason: Annotated[
+        str,
+        Field(min_length=1, max_length=64, description="Why, as one stable word for machines."),
+        Spelled(r"^[A-Za-z][A-Za-z0-9]*$", "write one CamelCase word"),
+    ]
+    message: Annotated[str, Field(max_length=1024, description="Why, as a sentence for people.")] = ""
+    last_transition_time: Annotated[datetime, Field(description="When the status last changed.")]
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="Generation of the spec this is about; absent: of none.")
+    ] = None
+
+
+def one_per(key: str) -> dict[str, Any]:
+    """Return the schema of a list with one entry per key, which several writers may each own in part."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=8,
+        description="Standard conditions, one of each type.",
+        json_schema_extra=one_per("type"),
+    ),
+]
 
 
 def settle_condition(known: tuple[Condition, ...], new: Condition) -> Condition:

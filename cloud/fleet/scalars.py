@@ -6,22 +6,51 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = r"^(0|[1-9][0-9]{0,6})(s|m|h|d)$"
+_DURATION = r"^((0|[1-9][0-9]{0,6})[smh]|(0|[1-9][0-9]{0,5})d)$"  # bounded: now + a few of them is still a date
 _PERCENT = r"^(0|[1-9][0-9]?|100)%$"
 _TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_MOST = 1_000_000  # of anything that is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """Annotation of a text that must match a pattern; whoever gets it wrong reads how it is written.
+
+    The API server answers a schema's ``pattern`` with the bare expression, so the schema gets a rule instead.
+    """
+
+    pattern: str  # anchored at both ends
+    words: str  # how it is written, and an example
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as a part of a custom resource's schema."""
+        return {"x-kubernetes-validations": [{"rule": f"self.matches(r'{self.pattern}')", "message": self.words}]}
+
+    def check(self, text: str) -> str:
+        """Return the text if it matches. Raises ValueError that says how it is written."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{text!r}: {self.words}")
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(core) | self.schema()
 
 
 def parse_duration(text: object) -> timedelta:
     """Read ``30s``, ``10m``, ``6h`` or ``30d``. Raises ValueError that says how a duration is written."""
     if isinstance(text, timedelta):
         return text
-    match = re.fullmatch(_DURATION, text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, for example 10m")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r}: {_DURATION_SPELLED.words}")  # noqa: TRY004 - pydantic turns only ValueError into its own
+    written = _DURATION_SPELLED.check(text)
+    return timedelta(seconds=int(written[:-1]) * _UNITS[written[-1]])
 
 
 def format_duration(span: timedelta) -> str:
@@ -58,30 +87,49 @@ def parse_share(given: object) -> Share:
     """Read ``3`` or ``"10%"``. Raises ValueError that says how a share is written."""
     if isinstance(given, Share):
         return given
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST:
         return Share(given)
     if isinstance(given, str) and re.fullmatch(_PERCENT, given):
         return Share(int(given[:-1]), percent=True)
-    raise ValueError(f"{given!r} is neither a number from 0 up nor a percentage from 0% to 100%, for example 3 or 10%")
+    raise ValueError(f"{given!r}: {_SHARE_WORDS}")
 
 
 def parse_time_of_day(text: object) -> time:
     """Read ``22:00``. Raises ValueError that says how a time of day is written."""
     if isinstance(text, time):
         return text
-    if not isinstance(text, str) or not re.fullmatch(_TIME_OF_DAY, text):
-        raise ValueError(f"{text!r} is not a time of day: write hours and minutes, for example 22:00")
-    return time(int(text[:2]), int(text[3:]))
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r}: {_TIME_OF_DAY_SPELLED.words}")  # noqa: TRY004 - as for durations
+    written = _TIME_OF_DAY_SPELLED.check(text)
+    return time(int(written[:2]), int(written[3:]))
 
 
+def cel_seconds(field: str) -> str:
+    """Return the CEL expression of a duration field's length in seconds; 0 where it is no duration.
+
+    CEL's own ``duration()`` knows no days.
+    """
+    number, unit = f"{field}.substring(0, {field}.size() - 1)", f"{field}.substring({field}.size() - 1)"
+    units = ", ".join(f"'{name}': {seconds}" for name, seconds in _UNITS.items())
+    return f"({field}.matches(r'{_DURATION}') ? int({number}) * {{{units}}}[{unit}] : 0)"
+
+
+def cel_percent(field: str) -> str:
+    """Return the CEL expression that tells whether a share is a percentage."""
+    return f"type({field}) == string && {field}.matches(r'{_PERCENT}')"
+
+
+_DURATION_SPELLED = Spelled(_DURATION, "write a whole number and s, m, h or d, for example 10m")
+_TIME_OF_DAY_SPELLED = Spelled(_TIME_OF_DAY, "write hours and minutes as HH:MM, for example 22:00")
+_SHARE_WORDS = f"write a number from 0 to {_MOST} or a percentage from 0% to 100%, for example 3 or 10%"
 _SHARE_SCHEMA: dict[str, Any] = {
     "x-kubernetes-int-or-string": True,
     "anyOf": [{"type": "integer"}, {"type": "string"}],
-    "maxLength": 4,
+    "maxLength": 7,
     "x-kubernetes-validations": [
         {
-            "rule": f"type(self) == int ? self >= 0 : self.matches('{_PERCENT}')",
-            "message": "must be a number from 0 up or a percentage from 0% to 100%, for example 3 or 10%",
+            "rule": f"type(self) == int ? self >= 0 && self <= {_MOST} : self.matches(r'{_PERCENT}')",
+            "message": _SHARE_WORDS,
         }
     ],
 }
@@ -90,7 +138,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    WithJsonSchema({"type": "string", "maxLength": 8, "pattern": _DURATION}),
+    WithJsonSchema({"type": "string", "maxLength": 8, **_DURATION_SPELLED.schema()}),
 ]
 IntOrPercent = Annotated[
     Share,
@@ -102,5 +150,5 @@ TimeOfDay = Annotated[
     time,
     BeforeValidator(parse_time_of_day),
     PlainSerializer(lambda moment: f"{moment:%H:%M}"),
-    WithJsonSchema({"type": "string", "maxLength": 5, "pattern": _TIME_OF_DAY}),
+    WithJsonSchema({"type": "string", "maxLength": 5, **_TIME_OF_DAY_SPELLED.schema()}),
 ]

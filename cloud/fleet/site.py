@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
-from cloud.fleet.resource import Part
+from cloud.fleet.resource import ZONE_SPELLED, Part
+from cloud.fleet.scalars import Spelled
 
 
 class SiteKind(StrEnum):
@@ -24,7 +25,11 @@ class Contact(Part):
     role: Annotated[
         str, Field(max_length=64, description="What the person does at the site, for example technician.")
     ] = ""
-    phone: Annotated[str, Field(max_length=32, pattern=r"^[+0-9 ()-]*$", description="Telephone number.")] = ""
+    phone: Annotated[
+        str,
+        Field(max_length=32, description="Telephone number."),
+        Spelled(r"^[+0-9 ()-]*$", "write digits, blanks and + ( ) -, for example +86 571 5550 1234"),
+    ] = ""
     email: Annotated[str, Field(max_length=254, description="E-mail address.")] = ""
 
 
@@ -37,9 +42,9 @@ class SiteSpec(Part):
         Field(
             min_length=1,
             max_length=64,
-            pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$",
             description="IANA time zone of the site, for example Asia/Shanghai; windows with `tz: Site` use it.",
         ),
+        ZONE_SPELLED,
     ]
     region: Annotated[str, Field(max_length=63, description="Region the site belongs to.")] = ""
     kind: Annotated[SiteKind, Field(description="What stands at the site.")] = SiteKind.TRANSFER_CENTRE

@@ -1,16 +1,22 @@
 """EdgeRelease, the part people write: which version of a workload goes to which boxes, in what order, how gently."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from cloud.fleet.resource import LabelKey, Name, Part, Selector
-from cloud.fleet.scalars import Duration, IntOrPercent, Share, TimeOfDay
+from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, one_per
+from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay
+from cloud.rollout import rules
 
 Quantity = Annotated[str, Field(min_length=1, max_length=32)]
-ImageReference = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
+ImageReference = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    Spelled(r"^[^\s]+$", "write an image reference without blanks, for example registry.example/scan:2.0"),
+]
 
 
 class Cutover(StrEnum):
@@ -59,22 +65,33 @@ class Day(StrEnum):
 class EnvVar(Part):
     """One environment variable, by value."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
-    value: Annotated[str, Field(max_length=4096)] = ""
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=128, description="Name of the variable."),
+        Spelled(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", "write letters, digits, - _ and ., not beginning with a digit"),
+    ]
+    value: Annotated[str, Field(max_length=4096, description="Its value.")] = ""
 
 
 class Resources(Part):
     """What the workload's container asks for and may use, as Kubernetes quantities."""
 
-    requests: Annotated[dict[LabelKey, Quantity], Field(default_factory=dict, max_length=8)]
-    limits: Annotated[dict[LabelKey, Quantity], Field(default_factory=dict, max_length=8)]
+    requests: Annotated[
+        dict[LabelKey, Quantity], Field(default_factory=dict, max_length=8, description="What is set aside for it.")
+    ]
+    limits: Annotated[
+        dict[LabelKey, Quantity], Field(default_factory=dict, max_length=8, description="What it may use at most.")
+    ]
 
 
 class Override(Part):
     """What differs on some boxes."""
 
     selector: Annotated[Selector, Field(description="Labels of the boxes; the first override that matches wins.")]
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=32, description="Variables added or replaced.")] = ()
+    env: Annotated[
+        tuple[EnvVar, ...],
+        Field(max_length=32, description="Variables added or replaced.", json_schema_extra=one_per("name")),
+    ] = ()
     args: Annotated[
         tuple[Annotated[str, Field(max_length=1024)], ...] | None,
         Field(max_length=64, description="Arguments instead of the template's; absent: the template's."),
@@ -90,9 +107,9 @@ class Workload(Part):
         Field(
             min_length=1,
             max_length=40,
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
             description="Identity across releases; at most one active release moves a workload on a box.",
         ),
+        NAME_SPELLED,
     ]
     image: Annotated[
         ImageReference | None,
@@ -102,7 +119,7 @@ class Workload(Part):
         dict[str, Any] | None,
         Field(
             description="Pod template as in a DaemonSet; `image` replaces the image of its main container.",
-            json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            json_schema_extra=rules.POD_TEMPLATE,
         ),
     ] = None
     overrides: Annotated[tuple[Override, ...], Field(max_length=16, description="What differs on some boxes.")] = ()
@@ -116,6 +133,8 @@ class Workload(Part):
         ),
     ] = Cutover.AUTO
 
+    rules = rules.WORKLOAD
+
 
 class Targets(Part):
     """Where the release goes."""
@@ -125,11 +144,11 @@ class Targets(Part):
         Selector | None, Field(description="Labels of the boxes to leave out; absent: none is left out.")
     ] = None
 
-    def include(self, labels: dict[str, str]) -> bool:
+    def include(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a box of these labels is released to."""
         return self.selector.matches(labels) and not self.leave_out(labels)
 
-    def leave_out(self, labels: dict[str, str]) -> bool:
+    def leave_out(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a box of these labels is excluded by name."""
         return self.exclude is not None and self.exclude.matches(labels)
 
@@ -151,6 +170,8 @@ class Stage(Part):
     )
     approval: Annotated[bool, Field(description="A named person approves before the stage starts.")] = False
 
+    rules = rules.STAGE
+
 
 class Budget(Part):
     """How gently a release goes."""
@@ -168,12 +189,19 @@ class Budget(Part):
         ),
     ] = Share(1)
 
+    rules = rules.BUDGET
+
 
 class Window(Part):
     """When a cutover may start."""
 
     days: Annotated[
-        tuple[Day, ...], Field(max_length=7, description="Days on which the window opens; empty: every day.")
+        tuple[Day, ...],
+        Field(
+            max_length=7,
+            description="Days on which the window opens; empty: every day.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
     ] = ()
     from_: Annotated[TimeOfDay, Field(alias="from", description="Opening time, for example 22:00.")]
     to: Annotated[TimeOfDay, Field(description="Closing time; at or before `from`, it closes on the next day.")]
@@ -182,10 +210,12 @@ class Window(Part):
         Field(
             min_length=1,
             max_length=64,
-            pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$",
             description="IANA time zone, or `Site` for the time zone of each site.",
         ),
+        ZONE_SPELLED,
     ] = "Site"
+
+    rules = rules.WINDOW
 
 
 class HealthGate(Part):
@@ -200,6 +230,8 @@ class HealthGate(Part):
     max_restarts: Annotated[
         int, Field(ge=0, le=1000, description="More restarts than this before the soak ends and the box has failed.")
     ] = 2
+
+    rules = rules.HEALTH
 
 
 class Offline(Part):
@@ -265,9 +297,16 @@ class Control(Part):
         Field(description="End the release for good: `Halt` leaves boxes as they are, `Rollback` takes them back."),
     ] = None
     approvals: Annotated[
-        tuple[Approval, ...], Field(max_length=64, description="Approved stages; entries are only ever added.")
+        tuple[Approval, ...],
+        Field(
+            max_length=16,
+            description="Approved stages; entries are only ever added.",
+            json_schema_extra=one_per("stage"),
+        ),
     ] = ()
     emergency: Annotated[Emergency | None, Field(description="Skip windows, soak and approvals.")] = None
+
+    rules = rules.CONTROL
 
 
 DEFAULT_STAGES = (
@@ -298,17 +337,7 @@ class ReleaseSpec(Part):
         Duration, Field(description="After success keep checking this long; a box that turns bad goes back.")
     ] = timedelta(hours=24)
 
-    @model_validator(mode="after")
-    def _fields_agree(self) -> "ReleaseSpec":
-        """Refuse what the schema's rules refuse too, for a file that has not met the API server yet."""
-        if self.workload.image is None and self.workload.template is None:
-            raise ValueError("spec.workload: set image, template or both")
-        names = [stage.name for stage in self.stages]
-        if len(set(names)) != len(names):
-            raise ValueError("spec.stages: names must be unique; rename the second of each pair")
-        if not self.targets.selector.match_labels and not self.targets.selector.match_expressions:
-            raise ValueError("spec.targets.selector: must name at least one label")
-        return self
+    rules = rules.RELEASE
 
 
 class Release(Part):
