@@ -91,7 +91,7 @@ def use_new_enough_python() -> None:
         return
     for name in NEWER_PYTHONS:
         found = shutil.which(name)
-        if found:
+        if found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
             os.execv(found, [found, "-I", *sys.argv])  # noqa: S606 - an interpreter, not a shell
     version = ".".join(map(str, sys.version_info[:3]))
     say(f"Python {version} is too old: edgefleet needs 3.11 or newer. Install one, e.g. apt-get install python3.11.")
@@ -149,7 +149,7 @@ def find_uv() -> tuple[str, dict[str, str]]:
         call([sys.executable, "-m", "venv", "--clear", str(home)])
         call([str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(lock)])
         ready.touch()
-    settings = {"UV_CACHE_DIR": str(cache_folder() / "uv-cache"), **pip_settings(python), **os.environ}
+    settings = {"UV_CACHE_DIR": str(cache_folder().parent / "uv"), **pip_settings(python), **os.environ}
     return str(home / "bin" / "uv"), dict(settings, UV_PYTHON_DOWNLOADS="never")
 
 
