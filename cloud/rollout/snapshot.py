@@ -1,12 +1,12 @@
 """What the planner knows of the world: one frozen value, gathered anew for every decision."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from cloud.rollout.release import Release
-from cloud.rollout.status import ReleaseStatus
+from cloud.rollout.status import Breach, ReleaseStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,9 @@ class Box:
         """Tell whether a ready pod of that version is on the box and stays."""
         return any(pod.version == version and pod.ready and not pod.ending for pod in self.pods)
 
-    @property
-    def down(self) -> bool:
-        """Tell whether the workload does not work here now, for whatever reason."""
-        return not self.online or not any(pod.ready and not pod.ending for pod in self.pods)
+    def restarts(self, version: str) -> int:
+        """Return how often containers of that version's pod have restarted."""
+        return sum(pod.restarts for pod in self.pods if pod.version == version and not pod.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,11 @@ class Snapshot:
     def status(self) -> ReleaseStatus:
         """Where it stood when we last wrote."""
         return self.standing.status
+
+    def breached(self, breach: Breach | None) -> "Snapshot":
+        """Return the same snapshot as it is once the failures have been judged."""
+        status = self.status.model_copy(update={"breach": breach})
+        return replace(self, standing=replace(self.standing, status=status))
 
     def by_site(self) -> Iterator[tuple[str, tuple[Box, ...]]]:
         """Yield each site with its boxes, by name."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -31,6 +31,10 @@ class Phase(StrEnum):
     HALTED = "Halted"
     SUPERSEDED = "Superseded"
     FAILED = "Failed"  # cannot be carried out as written
+
+
+OVER: Final = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.HALTED, Phase.SUPERSEDED, Phase.FAILED})
+"""Phases in which nothing is waited for."""
 
 
 class StagePhase(StrEnum):
@@ -102,7 +106,10 @@ class Effort(Part):
     online: Duration = timedelta(0)  # observed online time of this attempt, up to `counted`
     counted: datetime | None = None  # None: the clock stands, the box is dark
     ready_since: datetime | None = None  # None: not ready now
+    restarts: Number = 0  # restarts from before, not held against this attempt
+    relapse: bool = False  # True: nothing was moved, a box that was healthy turned bad
     cause: Word = ""  # empty: this attempt has not failed
+    message: Sentence = ""  # how it failed, for people
     retry_at: datetime | None = None  # None: no further attempt
 
 

@@ -1,0 +1,134 @@
+"""What forbids a release to move a box; each check is named as its objection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud.rollout.budget import Ledger
+from cloud.rollout.moves import surges
+from cloud.rollout.release import Abort, FailureAction
+from cloud.rollout.snapshot import Box, Snapshot
+from cloud.rollout.status import Effort, Waiting
+from cloud.rollout.windows import NoZone, next_start
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why something does not happen now."""
+
+    reason: Waiting
+    hint: str  # a sentence: what it waits for, and what a person can do
+    until: datetime | None = None  # None: until somebody or something acts
+    box: str = ""  # empty: the whole release
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A box that could be moved now."""
+
+    snapshot: Snapshot
+    box: Box
+    effort: Effort | None  # the attempt that failed before; None: this is the first
+    ledger: Ledger
+    now: datetime
+
+
+def too_many_failures(snapshot: Snapshot) -> Objection | None:
+    """Object once more boxes failed than may."""
+    breach = snapshot.status.breach
+    if breach is None:
+        return None
+    hint = f"{breach.message} Create a new release, raise onFailure.maxFailed, or roll back."
+    return Objection(Waiting.PAUSED, hint)
+
+
+def paused(snapshot: Snapshot) -> Objection | None:
+    """Object while a person has paused the release."""
+    if not snapshot.release.spec.control.paused:
+        return None
+    return Objection(Waiting.PAUSED, f"Paused by a person: edgefleet resume {snapshot.release.name} goes on.")
+
+
+def stopped_for_good(snapshot: Snapshot) -> Objection | None:
+    """Object once a person has ended the release."""
+    if snapshot.release.spec.control.abort is None:
+        return None
+    return Objection(Waiting.PAUSED, "Ended by a person: create a new release.")
+
+
+def superseded(snapshot: Snapshot) -> Objection | None:
+    """Object once a newer release owns every box."""
+    return Objection(Waiting.PAUSED, "A newer release has taken over.") if snapshot.superseded else None
+
+
+RELEASE_CHECKS: tuple[Callable[[Snapshot], Objection | None], ...] = (
+    stopped_for_good,
+    superseded,
+    too_many_failures,
+    paused,
+)
+"""Order is meaning: the first objection is the one a person is told."""
+
+
+def release_objection(snapshot: Snapshot) -> Objection | None:
+    """Return why the release brings its version to no further box now; None: it may."""
+    return next((objection for check in RELEASE_CHECKS if (objection := check(snapshot))), None)
+
+
+def retreat(snapshot: Snapshot) -> FailureAction | None:
+    """Return how far the release takes boxes back now; None: it does not."""
+    match snapshot.release.spec.control.abort:
+        case Abort.ROLLBACK:
+            return FailureAction.ROLLBACK_ALL
+        case Abort.HALT:
+            return None
+        case None:
+            pass
+    action, status = snapshot.release.spec.on_failure.action, snapshot.status
+    if status.breach is None or action is FailureAction.PAUSE or status.completed_at is not None:
+        return None
+    return action
+
+
+def back_off(attempt: Attempt) -> Objection | None:
+    """Object until the time of the next attempt has come."""
+    effort = attempt.effort
+    if effort is None or effort.retry_at is None or effort.retry_at <= attempt.now:
+        return None
+    hint = f"{attempt.box.name} failed ({effort.cause}) and is tried again, attempt {effort.attempt + 1}."
+    return Objection(Waiting.RETRY, hint, effort.retry_at, attempt.box.name)
+
+
+def outside_window(attempt: Attempt) -> Objection | None:
+    """Object while no window is open long enough at the box's site."""
+    spec, site = attempt.snapshot.release.spec, attempt.box.site
+    if spec.control.emergency is not None:
+        return None
+    try:
+        start = next_start(spec.windows, attempt.snapshot.zones.get(site), attempt.now, spec.health.timeout)
+    except NoZone:
+        hint = f"Site {site} has no time zone, so its windows cannot be told: create its EdgeSite with timeZone."
+        return Objection(Waiting.WINDOW, hint, None, attempt.box.name)
+    if start is None:
+        hint = "No window is as long as health.timeout: lengthen a window or shorten the timeout."
+        return Objection(Waiting.WINDOW, hint, None, attempt.box.name)
+    if start <= attempt.now:
+        return None
+    return Objection(Waiting.WINDOW, f"The next window at {site} opens then.", start, attempt.box.name)
+
+
+def budget_spent(attempt: Attempt) -> Objection | None:
+    """Object while the budget does not allow one more box; enter the move in the ledger if it does."""
+    box, snapshot = attempt.box, attempt.snapshot
+    beside = surges(box, snapshot.standing.version_for(box), snapshot.versions)
+    refusal = attempt.ledger.admit(box, beside=beside)
+    return Objection(Waiting.BUDGET, f"{refusal}.", None, box.name) if refusal else None
+
+
+BOX_CHECKS: tuple[Callable[[Attempt], Objection | None], ...] = (back_off, outside_window, budget_spent)
+"""The budget comes last, because it is spent by being asked."""
+
+
+def box_objection(attempt: Attempt) -> Objection | None:
+    """Return why the box is not moved now; None: it is, and the ledger has it."""
+    return next((objection for check in BOX_CHECKS if (objection := check(attempt))), None)

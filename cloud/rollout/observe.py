@@ -1,0 +1,109 @@
+"""What the boxes tell of the attempts under way: which ended well, which failed, which began by themselves."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cloud.rollout.actions import Move, Note, Severity
+from cloud.rollout.effort import Failed, Healthy, fail, judge, relapse
+from cloud.rollout.moves import back, finish
+from cloud.rollout.release import Abort
+from cloud.rollout.snapshot import Box, Snapshot
+from cloud.rollout.stages import StageMap, stage_map
+from cloud.rollout.status import Effort, StagePhase
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look at all boxes brought."""
+
+    efforts: dict[str, Effort] = field(default_factory=dict)
+    moves: dict[str, Move] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+
+def observe(snapshot: Snapshot, now: datetime) -> Look:
+    """Look at every box once."""
+    look = Look()
+    context = _Context(
+        snapshot,
+        now,
+        watching=watched(snapshot, now),
+        stage_by_site=stage_map(snapshot.status.stages),
+    )
+    for box in snapshot.boxes:
+        _observe(context, box, look)
+    return look
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    snapshot: Snapshot
+    now: datetime
+    watching: bool  # the release answers for boxes that were healthy once
+    stage_by_site: StageMap
+
+    def passed(self, box: Box) -> bool:
+        stages = self.snapshot.status.stages
+        return bool(stages) and stages[self.stage_by_site[box.site]].phase is StagePhase.PASSED
+
+
+def _observe(context: _Context, box: Box, look: Look) -> None:
+    snapshot = context.snapshot
+    version = snapshot.standing.version_for(box)
+    touched = version in box.versions
+    effort = snapshot.status.boxes.get(box.name)
+    if effort is None and not touched:
+        return
+    effort = effort or _begun_by_itself(context, box, version)
+    if effort is not None and not effort.cause:
+        if touched:
+            effort = _judged(context, box, effort, version, look)
+        elif not box.online:  # it went dark before the patch: it is moved when it returns
+            return
+    if effort is not None:
+        look.efforts[box.name] = effort
+    if touched and box.online:
+        _tidy(snapshot, box, effort, look)
+
+
+def _begun_by_itself(context: _Context, box: Box, version: str) -> Effort | None:
+    """Return an attempt for a box that has the version by its labels but not, or no longer, in truth."""
+    if box.runs(version):
+        return None
+    never_seen = context.snapshot.status.started_at is None
+    unwell = box.online and box.steady and context.watching
+    if not (never_seen or unwell):
+        return None
+    return relapse(box, version, context.now, forgive=never_seen or context.passed(box))
+
+
+def watched(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether the release still answers for boxes that were healthy once."""
+    completed = snapshot.status.completed_at
+    return completed is None or now - completed < snapshot.release.spec.watch_after
+
+
+def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Look) -> Effort | None:
+    spec = context.snapshot.release.spec
+    verdict = judge(box, effort, version, spec.health, context.now)
+    match verdict:
+        case Healthy():
+            return None
+        case Failed():
+            regressed = effort.relapse and context.passed(box)
+            retries = spec.on_failure.retries if spec.on_failure.revert_box and not regressed else 0
+            reason = "BoxRegressed" if regressed else "BoxFailed"
+            look.notes.append(Note(reason, f"{box.name} {verdict.message}", Severity.WARNING))
+            return fail(effort, verdict, retries, context.now)
+        case Effort():
+            return verdict
+
+
+def _tidy(snapshot: Snapshot, box: Box, effort: Effort | None, look: Look) -> None:
+    """Ask for the patch that a box needs once its attempt has ended; the same each time until it is done."""
+    version = snapshot.standing.version_for(box)
+    spec = snapshot.release.spec
+    if effort is None and (last := finish(box, version)):
+        look.moves[box.name] = last
+    elif effort is not None and effort.cause and spec.on_failure.revert_box and spec.control.abort is not Abort.HALT:
+        look.moves[box.name] = back(box, version, snapshot.versions, snapshot.release.uid)

@@ -1,0 +1,54 @@
+"""Which release a box belongs to, when several releases of one workload could move it.
+
+A box belongs to the newest release in force that targets it. A release is out of force once more of
+its boxes failed than may, or a person ended it; boxes it has already touched stay its own until it takes them
+back or a newer release takes them over. A release that was superseded before all its stages had passed never
+moves a box again.
+"""
+
+from collections.abc import Iterable
+
+from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
+from cloud.rollout.status import Phase
+
+
+def in_force(standing: Standing) -> bool:
+    """Tell whether the release may still bring its version to boxes that do not have it."""
+    status, control = standing.status, standing.release.spec.control
+    if not standing.variants or status.breach is not None or control.abort is not None:
+        return False
+    if status.phase is Phase.FAILED:
+        return False
+    return status.phase is not Phase.SUPERSEDED or status.completed_at is not None
+
+
+def owner(standings: Iterable[Standing], box: Box) -> Standing | None:
+    """Return the release the box belongs to; ``standings`` are newest first. None: no release concerns it."""
+    return next((standing for standing in standings if _claims(standing, box)), None)
+
+
+def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
+    """Return what one release of the fleet needs to know."""
+    targets = standing.release.spec.targets
+    newer = [one for one in reversed(fleet.standings) if one.release.age_order > standing.release.age_order]
+    matched = [box for box in fleet.boxes if targets.selector.matches(box.labels)]
+    mine = [box for box in matched if targets.include(box.labels)]
+    own = tuple(box for box in mine if owner(newer, box) is None)
+    groups: dict[tuple[str, str], list[Box]] = {}
+    for box in fleet.boxes:
+        groups.setdefault((box.site, box.role), []).append(box)
+    return Snapshot(
+        standing=standing,
+        boxes=own,
+        excluded=len(matched) - len(own),
+        superseded=bool(mine) and not own,
+        neighbours={key: tuple(boxes) for key, boxes in groups.items()},
+        versions=fleet.versions,
+        zones=fleet.zones,
+    )
+
+
+def _claims(standing: Standing, box: Box) -> bool:
+    if not standing.variants or not standing.release.spec.targets.include(box.labels):
+        return False
+    return in_force(standing) or standing.version_for(box) in box.versions

@@ -1,0 +1,51 @@
+"""What a release does next.
+
+``plan`` is a pure function of what was gathered and of the time: the same snapshot gives the same plan, whoever asks
+and however often the operator was restarted in between. It looks at the boxes, closes the books, judges
+the failures, lets stages pass and start, and then moves as many boxes as nothing objects to.
+"""
+
+from datetime import datetime
+
+from cloud.rollout.actions import Plan
+from cloud.rollout.books import books, under_way_of
+from cloud.rollout.budget import open_ledger
+from cloud.rollout.checks import Objection, release_objection, retreat
+from cloud.rollout.observe import observe
+from cloud.rollout.outcome import Outcome
+from cloud.rollout.progress import advance, breach_note, judge_failures
+from cloud.rollout.report import report
+from cloud.rollout.snapshot import Snapshot
+from cloud.rollout.status import StageStatus
+from cloud.rollout.turn import Turn, bring_forward, call_off, take_back
+from cloud.rollout.waiting import recheck_after
+
+
+def plan(snapshot: Snapshot, now: datetime) -> Plan:
+    """Return what to write, which boxes to move and what to tell now."""
+    known = snapshot.status
+    stages = known.stages or tuple(StageStatus(name=stage.name) for stage in snapshot.release.spec.stages)
+    look = observe(snapshot, now)
+    opened = books(snapshot, look.efforts, stages, now)
+    judged = snapshot.breached(judge_failures(snapshot, opened, now))
+    objection, how_far = release_objection(judged), retreat(judged)
+    progress = advance(judged, stages, opened, now, forth=objection is None)
+    turn = Turn(judged, look, open_ledger(judged, under_way_of(judged, look.efforts)), now)
+    held: list[Objection] = []
+    if objection is None:
+        held = bring_forward(turn, opened, progress.stages)
+    else:
+        call_off(turn)
+        if how_far is not None:
+            held = take_back(turn, how_far)
+    outcome = Outcome(
+        books=books(judged, look.efforts, progress.stages, now),
+        progress=progress,
+        efforts=look.efforts,
+        objections=tuple(one for one in (objection, progress.objection, *held) if one is not None),
+        retreat=how_far,
+        moving=frozenset(look.moves),
+    )
+    notes = (*look.notes, *breach_note(known.breach, judged.status.breach), *progress.notes)
+    status, phase_notes = report(judged, outcome, now)
+    return Plan(status, tuple(look.moves.values()), notes + phase_notes, recheck_after(judged, status, now))

@@ -1,0 +1,132 @@
+"""How a release goes from stage to stage, and when too many boxes have failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloud.rollout.actions import Note, Severity
+from cloud.rollout.books import UNSETTLED, Books, State
+from cloud.rollout.checks import Objection
+from cloud.rollout.release import OfflinePolicy, Stage
+from cloud.rollout.snapshot import Snapshot
+from cloud.rollout.stages import choose_sites, stage_map
+from cloud.rollout.status import Breach, StagePhase, StageStatus, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the stages stand now, and what the one under way waits for."""
+
+    stages: tuple[StageStatus, ...]
+    current: int  # index of the stage under way; the number of stages once all have passed
+    objection: Objection | None  # None: the stage under way has boxes to move, or all have passed
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether all stages have passed."""
+        return self.current == len(self.stages)
+
+
+def advance(
+    snapshot: Snapshot, stages: tuple[StageStatus, ...], books: Books, now: datetime, *, forth: bool
+) -> Progress:
+    """Start, soak and pass as many stages as can be now; none while the release may not go on (``forth``)."""
+    held = list(stages)
+    notes: list[Note] = []
+    for index, stage in enumerate(snapshot.release.spec.stages):
+        before = held[index]
+        if before.phase is StagePhase.PASSED:
+            continue
+        if not forth:
+            return Progress(tuple(held), index, None, tuple(notes))
+        if before.started_at is None:
+            if objection := unapproved(snapshot, stage):
+                return Progress(tuple(held), index, objection, tuple(notes))
+            sites = choose_sites(snapshot, held, index)
+            held[index] = before.model_copy(update={"phase": StagePhase.ROLLING, "started_at": now, "sites": sites})
+            notes.append(Note("StageStarted", f"Stage {stage.name} started{_where(sites)}."))
+        stage_by_site = stage_map(held)
+        states = {box.name: books.states[box.name] for box in snapshot.boxes if stage_by_site[box.site] == index}
+        held[index], objection = _settle(snapshot, stage, held[index], states, now)
+        if held[index].phase is not StagePhase.PASSED:
+            return Progress(tuple(held), index, objection, tuple(notes))
+        notes.append(Note("StagePassed", f"Stage {stage.name} passed: {books.counts(states).done} boxes."))
+    return Progress(tuple(held), len(held), None, tuple(notes))
+
+
+def unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:
+    """Object while a stage that needs a person's approval has none."""
+    control = snapshot.release.spec.control
+    if not stage.approval or control.emergency or any(given.stage == stage.name for given in control.approvals):
+        return None
+    name = snapshot.release.name
+    hint = f"Stage {stage.name} needs an approval: edgefleet approve {name} --stage {stage.name}"
+    return Objection(Waiting.APPROVAL, hint)
+
+
+def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | None:
+    """Return the breach of the failure limit, the known one as long as it holds; None: within the limit."""
+    spec, known = snapshot.release.spec.on_failure, snapshot.status.breach
+    if known is not None and known.generation >= snapshot.release.generation:
+        return known
+    counts = books.counts()
+    attempted = counts.succeeded + counts.failed
+    if attempted < spec.min_attempted or not spec.max_failed.exceeded_by(counts.failed, attempted):
+        return None
+    message = f"{counts.failed} of {attempted} attempted boxes failed, more than {spec.max_failed}."
+    if known is not None:
+        return known.model_copy(update={"generation": snapshot.release.generation, "message": message})
+    stage = snapshot.status.stage or snapshot.release.spec.stages[-1].name
+    return Breach(at=now, stage=stage, generation=snapshot.release.generation, message=message)
+
+
+def breach_note(known: Breach | None, found: Breach | None) -> tuple[Note, ...]:
+    """Return what to tell of a breach that begins or ends."""
+    if known is None and found is not None:
+        return (Note("TooManyFailures", found.message, Severity.WARNING),)
+    if known is not None and found is None:
+        return (Note("WithinLimit", "The failure limit was raised; the release goes on."),)
+    return ()
+
+
+def _settle(
+    snapshot: Snapshot, stage: Stage, status: StageStatus, states: Mapping[str, State], now: datetime
+) -> tuple[StageStatus, Objection | None]:
+    """Return the stage soaking or passed if all its boxes are settled, and what it waits for."""
+    rolling = status.model_copy(update={"phase": StagePhase.ROLLING})
+    if any(state in UNSETTLED for state in states.values()):
+        return rolling, None
+    if objection := _too_few_online(snapshot, stage, states):
+        return rolling, objection
+    since = status.soak_since or now
+    until = since + stage.soak
+    if states and now < until and snapshot.release.spec.control.emergency is None:
+        hint = f"Stage {stage.name} is watched for a while before it passes."
+        soaking = status.model_copy(update={"phase": StagePhase.SOAKING, "soak_since": since})
+        return soaking, Objection(Waiting.SOAK, hint, until)
+    return status.model_copy(update={"phase": StagePhase.PASSED, "soak_since": since, "passed_at": now}), None
+
+
+def _too_few_online(snapshot: Snapshot, stage: Stage, states: Mapping[str, State]) -> Objection | None:
+    offline = snapshot.release.spec.offline
+    dark = next((name for name, state in states.items() if state is State.DEFERRED), "")
+    if offline.policy is OfflinePolicy.BLOCK and dark:
+        hint = f"Stage {stage.name} waits for dark boxes (offline.policy Block): edgefleet why {dark}"
+        return Objection(Waiting.OFFLINE, hint, None, dark)
+    attempted = sum(1 for state in states.values() if state in _ATTEMPTED)
+    if not states or offline.min_online.reached_by(attempted, len(states)):
+        return None
+    hint = (
+        f"Stage {stage.name}: {attempted} of {len(states)} boxes could be attempted, "
+        f"offline.minOnline asks for {offline.min_online}."
+    )
+    return Objection(Waiting.MIN_ONLINE, hint, None, dark)
+
+
+_ATTEMPTED = frozenset({State.SUCCEEDED, State.FAILED, State.ROLLED_BACK})
+
+
+def _where(sites: tuple[str, ...]) -> str:
+    shown = ", ".join(sites[:5])
+    return f" at {shown}{' and others' if len(sites) > 5 else ''}" if sites else ""  # noqa: PLR2004 - fits a line

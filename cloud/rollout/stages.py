@@ -1,0 +1,51 @@
+"""Which sites belong to which stage of a release."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud.rollout.release import Stage
+from cloud.rollout.snapshot import Box, Snapshot
+from cloud.rollout.status import StageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StageMap:
+    """The stage of each site: the one that chose it, else the last."""
+
+    chosen: Mapping[str, int]
+    last: int
+
+    def __getitem__(self, site: str) -> int:
+        return self.chosen.get(site, self.last)
+
+
+def stage_map(stages: Sequence[StageStatus]) -> StageMap:
+    """Return the stage of each site."""
+    chosen = {site: index for index, stage in enumerate(stages[:-1]) for site in stage.sites}
+    return StageMap(chosen, len(stages) - 1)
+
+
+def choose_sites(snapshot: Snapshot, stages: Sequence[StageStatus], index: int) -> tuple[str, ...]:
+    """Return the sites of a stage that is about to start; empty for the last one, which has all that remain.
+
+    ``upTo`` is cumulative. Sites whose boxes are all online come first, so that a canary is not chosen dark;
+    then by name, so that the choice is the same each time.
+    """
+    if index == len(stages) - 1:
+        return ()
+    stage = snapshot.release.spec.stages[index]
+    taken = {site for before in stages[:index] for site in before.sites}
+    sites = dict(snapshot.by_site())
+    room = stage.up_to.of(len(sites)) - len(taken & sites.keys())
+    candidates = sorted(
+        (_dark_share(boxes), site) for site, boxes in sites.items() if site not in taken and _selected(stage, boxes)
+    )
+    return tuple(sorted(site for _, site in candidates[: max(0, room)]))
+
+
+def _dark_share(boxes: Sequence[Box]) -> float:
+    return sum(1 for box in boxes if not (box.online and box.steady)) / len(boxes)
+
+
+def _selected(stage: Stage, boxes: Sequence[Box]) -> bool:
+    return stage.selector is None or any(stage.selector.matches(box.labels) for box in boxes)

@@ -1,0 +1,181 @@
+"""How a release becomes pod templates and DaemonSets: one DaemonSet per rendered template, named by its hash."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cloud.fleet.errors import SpecError
+from cloud.fleet.resource import GROUP
+from cloud.rollout.release import Cutover, Override, Release, Workload
+
+WORKLOAD_LABEL: Final = f"{GROUP}/workload"
+VERSION_LABEL: Final = f"{GROUP}/version"
+RELEASE_ANNOTATION: Final = f"{GROUP}/release"
+EXCLUSIVE_ANNOTATION: Final = f"{GROUP}/exclusive"
+_HASH_LENGTH: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One pod template as boxes get it."""
+
+    hash: str
+    exclusive: bool  # True: must not run beside another version on the same box
+    template: Mapping[str, Any]
+
+
+def node_label(workload: str, version: str) -> str:
+    """Return the key of the node label that asks for this version; its value is empty."""
+    return f"run.{GROUP}/{workload}.{version}"
+
+
+def resolve(workload: Workload, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the pod template all boxes get, overrides apart.
+
+    ``previous`` is the template of the release before, None if there is none: then an image alone
+    becomes a template of one container. Raises SpecError if the template cannot be run on boxes.
+    """
+    template = deepcopy(dict(workload.template or previous or _minimal(workload)))
+    if not isinstance(template.get("spec"), dict) or not isinstance(template.get("metadata") or {}, dict):
+        raise SpecError("spec.workload.template: must be a pod template with metadata and spec; see kubectl explain ds")
+    containers = template["spec"].get("containers")
+    if not isinstance(containers, list) or not containers or not all(isinstance(one, dict) for one in containers):
+        raise SpecError("spec.workload.template.spec.containers: must list at least one container")
+    for field, advice in _REFUSED.items():
+        if template["spec"].get(field):
+            raise SpecError(f"spec.workload.template.spec.{field}: must not be set; {advice}")
+    if workload.image is not None:
+        _main_container(containers, workload.name)["image"] = workload.image
+    return template
+
+
+def render(namespace: str, workload: Workload, base: Mapping[str, Any]) -> tuple[Rendered, ...]:
+    """Return one rendered template for each override, in order, and last the one of all other boxes.
+
+    Raises SpecError if the cutover asked for cannot work with what the template takes.
+    """
+    variants = [_overridden(base, workload.name, override) for override in workload.overrides]
+    return tuple(_rendered(namespace, workload, template) for template in [*variants, base])
+
+
+def daemonset(release: Release, rendered: Rendered) -> dict[str, Any]:
+    """Return the manifest of the DaemonSet that runs this template on every node that asks for it."""
+    workload = release.spec.workload.name
+    labels = {WORKLOAD_LABEL: workload, VERSION_LABEL: rendered.hash}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": f"{workload}-{rendered.hash}",
+            "namespace": release.namespace,
+            "labels": labels,
+            "annotations": {
+                RELEASE_ANNOTATION: release.name,
+                EXCLUSIVE_ANNOTATION: str(rendered.exclusive).lower(),
+            },
+        },
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "updateStrategy": {"type": "OnDelete"},
+            "revisionHistoryLimit": 1,
+            "template": dict(rendered.template),
+        },
+    }
+
+
+_REFUSED: Final = {
+    "nodeName": "boxes are chosen by spec.targets",
+    "affinity": "boxes are chosen by spec.targets, and which versions may run side by side by spec.workload.cutover",
+    "nodeSelector": "boxes are chosen by spec.targets",
+}
+
+
+def _minimal(workload: Workload) -> dict[str, Any]:
+    """Return the template of a workload that has only ever named an image."""
+    if workload.image is None:
+        raise SpecError("spec.workload: set image, template or both")
+    return {"metadata": {}, "spec": {"containers": [{"name": workload.name, "image": workload.image}]}}
+
+
+def _main_container(containers: list[dict[str, Any]], workload: str) -> dict[str, Any]:
+    """Return the container named after the workload, or the first."""
+    return next((one for one in containers if one.get("name") == workload), containers[0])
+
+
+def _overridden(base: Mapping[str, Any], workload: str, override: Override) -> dict[str, Any]:
+    """Return the template with one override applied to its main container."""
+    template = deepcopy(dict(base))
+    container = _main_container(template["spec"]["containers"], workload)
+    if override.env:
+        names = {variable.name for variable in override.env}
+        kept = [one for one in container.get("env") or [] if one.get("name") not in names]
+        container["env"] = kept + [variable.dump() for variable in override.env]
+    if override.args is not None:
+        container["args"] = list(override.args)
+    if override.resources is not None:
+        container["resources"] = override.resources.dump()
+    return template
+
+
+def _rendered(namespace: str, workload: Workload, base: Mapping[str, Any]) -> Rendered:
+    exclusive = _exclusive(workload, base["spec"])
+    identity = json.dumps([namespace, workload.name, exclusive, base], sort_keys=True, separators=(",", ":"))
+    version = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_LENGTH]
+    template = deepcopy(dict(base))
+    metadata = dict(template.get("metadata") or {})
+    metadata["labels"] = {
+        **(metadata.get("labels") or {}),
+        WORKLOAD_LABEL: workload.name,
+        VERSION_LABEL: version,
+    }
+    template["metadata"] = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+    template["spec"] = {
+        **template["spec"],
+        "nodeSelector": {node_label(workload.name, version): ""},
+        # A box that is dark for long must find its pod unharmed when it returns.
+        "tolerations": [{"operator": "Exists"}],
+    }
+    if exclusive:
+        template["spec"]["affinity"] = _alone(workload.name)
+    return Rendered(version, exclusive, template)
+
+
+def _alone(workload: str) -> dict[str, Any]:
+    """Return the rule by which the scheduler binds a pod only after the workload's other pod on the box has ended."""
+    term = {
+        "labelSelector": {"matchLabels": {WORKLOAD_LABEL: workload}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def _exclusive(workload: Workload, spec: Mapping[str, Any]) -> bool:
+    taken = next(_taken(spec), None)
+    match workload.cutover:
+        case Cutover.RECREATE:
+            return True
+        case Cutover.AUTO:
+            return taken is not None
+        case Cutover.SURGE:
+            if taken is not None:
+                raise SpecError(
+                    f"spec.workload.cutover: with Surge old and new would both take {taken}; use Auto or Recreate"
+                )
+            return False
+
+
+def _taken(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what only one pod on a box can have, in words."""
+    for container in spec["containers"]:
+        for port in container.get("ports") or []:
+            if spec.get("hostNetwork") and port.get("containerPort"):
+                yield f"host port {port['containerPort']}"
+            elif port.get("hostPort"):
+                yield f"host port {port['hostPort']}"
+        resources = container.get("resources") or {}
+        for name in {**(resources.get("requests") or {}), **(resources.get("limits") or {})}:
+            if "/" in name:  # extended resources have a domain: nvidia.com/gpu
+                yield f"device {name}"

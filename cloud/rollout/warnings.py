@@ -1,0 +1,42 @@
+"""What a person should know of a release before it goes wrong."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from cloud.fleet.scalars import format_duration
+from cloud.rollout.snapshot import Snapshot
+from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
+
+_SHOWN: Final = 5
+
+
+def warnings_of(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return one sentence for each thing worth knowing."""
+    return tuple(_warnings(snapshot))
+
+
+def _warnings(snapshot: Snapshot) -> Iterator[str]:
+    spec, image = snapshot.release.spec, snapshot.status.resolved_image
+    if image and "@" not in image:
+        yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."
+    if alone := _single_box_sites(snapshot):
+        yield f"{len(alone)} sites have a single box of its role, which is down during a cutover: {_list(alone)}."
+    if blind := sites_without_zone(spec.windows, {box.site for box in snapshot.boxes}, snapshot.zones):
+        yield f"{len(blind)} sites have no time zone, so their windows never open; create EdgeSites: {_list(blind)}."
+    for window in never_fits(spec.windows, spec.health.timeout):
+        timeout = format_duration(spec.health.timeout)
+        yield f"Window {window.from_:%H:%M} to {window.to:%H:%M} is shorter than health.timeout {timeout}: never used."
+    for name in zone_problems(spec.windows):
+        yield f"Time zone {name} does not exist, so its windows never open; use an IANA name such as Asia/Shanghai."
+
+
+def _single_box_sites(snapshot: Snapshot) -> list[str]:
+    exclusive = any(snapshot.versions[one].exclusive for one in snapshot.standing.variants if one in snapshot.versions)
+    if not exclusive:
+        return []
+    return sorted({box.site for box in snapshot.boxes if len(snapshot.neighbours[box.site, box.role]) == 1})
+
+
+def _list(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

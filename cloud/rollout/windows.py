@@ -1,0 +1,87 @@
+"""When a cutover may start at a site."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cloud.fleet.site import zone_of
+from cloud.rollout.release import Day, Window
+
+SITE_ZONE: Final = "Site"
+_DAYS: Final = tuple(Day)
+_LOOK_AHEAD: Final = timedelta(days=8)  # one week meets every window once; a day more for those across midnight
+
+
+class NoZone(Exception):  # noqa: N818 - it states what the site lacks
+    """The site has no time zone, so its windows cannot be told."""
+
+
+def next_start(
+    windows: tuple[Window, ...], site_zone: ZoneInfo | None, now: datetime, needs: timedelta
+) -> datetime | None:
+    """Return the first moment from ``now`` on at which a cutover that needs so long may start.
+
+    ``now`` itself if a window is open long enough; None if no window is ever long enough.
+    Times are computed in the window's zone and compared in UTC, so a day of 23 or 25 hours is no special case.
+    Raises NoZone if a window is in the site's time and the site has no time zone.
+    """
+    if not windows:
+        return now
+    starts = [
+        max(opens, now)
+        for window in windows
+        for opens, closes in _occurrences(window, _zone(window, site_zone), now)
+        if max(opens, now) + needs <= closes
+    ]
+    return min(starts, default=None)
+
+
+def never_fits(windows: tuple[Window, ...], needs: timedelta) -> tuple[Window, ...]:
+    """Return the windows that are always shorter than what a cutover needs."""
+    return tuple(window for window in windows if _length(window) < needs)
+
+
+def zone_problems(windows: tuple[Window, ...]) -> tuple[str, ...]:
+    """Return the names of time zones that do not exist."""
+    names = {window.tz for window in windows} - {SITE_ZONE}
+    return tuple(sorted(name for name in names if zone_of(name) is None))
+
+
+def sites_without_zone(windows: tuple[Window, ...], sites: set[str], zones: Mapping[str, ZoneInfo]) -> tuple[str, ...]:
+    """Return the sites whose windows cannot be told because they have no time zone."""
+    if all(window.tz != SITE_ZONE for window in windows):
+        return ()
+    return tuple(sorted(sites - zones.keys()))
+
+
+def _zone(window: Window, site_zone: ZoneInfo | None) -> ZoneInfo:
+    zone = site_zone if window.tz == SITE_ZONE else zone_of(window.tz)
+    if zone is None:
+        raise NoZone(window.tz)
+    return zone
+
+
+def _occurrences(window: Window, zone: ZoneInfo, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield opening and closing time, in UTC, of each time the window is open from yesterday on."""
+    today = now.astimezone(zone).date()
+    for offset in range(-1, _LOOK_AHEAD.days + 1):
+        day = today + timedelta(days=offset)
+        if window.days and _DAYS[day.weekday()] not in window.days:
+            continue
+        yield _moment(day, window, zone), _moment(day, window, zone, closing=True)
+
+
+def _moment(day: date, window: Window, zone: ZoneInfo, *, closing: bool = False) -> datetime:
+    at = window.to if closing else window.from_
+    if closing and window.to <= window.from_:
+        day += timedelta(days=1)
+    return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+
+
+def _length(window: Window) -> timedelta:
+    span = timedelta(
+        hours=window.to.hour - window.from_.hour,
+        minutes=window.to.minute - window.from_.minute,
+    )
+    return span if span > timedelta(0) else span + timedelta(days=1)
