@@ -112,7 +112,7 @@ def kubelets(facts: ClusterFacts) -> Finding:
     return Finding(
         "NodeVersions",
         Level.WARNING,
-        f"{len(bad)} nodes are newer than the API server or more than three minors older: {some(bad)}",
+        f"nodes newer than the API server, or more than three minors older: {some(bad)}",
         "Kubernetes promises nothing for them; fields of a pod may be lost on the way",
         "upgrade the older side: first the control plane, then KubeEdge on the boxes",
     )
@@ -136,6 +136,8 @@ def kubeedge_resources(facts: ClusterFacts) -> Finding:
 
 def cloudcore(facts: ClusterFacts) -> Finding:
     """Whether KubeEdge's cloud side runs, judged by its Deployment or by the boxes it serves."""
+    if facts.nodes is None and facts.cloudcore is None:
+        return unreadable("Cloudcore", "nodes")
     boxes = [node for node in facts.nodes or () if node.edge]
     ready = sum(node.ready for node in boxes)
     if ready:
@@ -151,12 +153,14 @@ def cloudcore(facts: ClusterFacts) -> Finding:
 
 def kubeedge_version(facts: ClusterFacts) -> Finding:
     """Whether a box runs a KubeEdge with known holes."""
-    boxes = [node for node in facts.nodes or () if node.edge]
+    if facts.nodes is None:
+        return unreadable("KubeEdgeVersion", "nodes")
+    boxes = [node for node in facts.nodes if node.edge]
     old = tuple(node.name for node in boxes if kubeedge_of(node.version) < SAFE_KUBEEDGE)
     if not old:
         return Finding("KubeEdgeVersion", Level.OK, f"{len(boxes)} edge nodes, none older than KubeEdge 1.23.1")
     why = "1.23.1 fixes CVE-2026-62369, CVE-2026-62370, CVE-2026-62371 and CVE-2026-62182"
-    what = f"{len(old)} boxes run a KubeEdge older than 1.23.1: {some(old)}"
+    what = f"boxes with a KubeEdge older than 1.23.1: {some(old)}"
     return Finding("KubeEdgeVersion", Level.WARNING, what, why, "upgrade cloudcore, then the boxes: keadm upgrade")
 
 
@@ -199,12 +203,12 @@ def labels(facts: ClusterFacts) -> Finding:
     if nameless:
         why = "on a box without it the scheduler cannot keep two versions of a workload apart, and binds none"
         step = f"kubectl label node {nameless[0]} kubernetes.io/hostname={nameless[0]}   (and so on)"
-        what = f"{len(nameless)} boxes lack the label kubernetes.io/hostname: {some(nameless)}"
+        what = f"boxes without the label kubernetes.io/hostname: {some(nameless)}"
         return Finding("NodeLabels", Level.BLOCKED, what, why, step)
     placed = sum(node.site is not None for node in facts.nodes)
     homeless = tuple(node.name for node in facts.nodes if node.edge and node.site is None)
     if homeless:
-        what = f"{len(homeless)} edge nodes carry no label {SITE_LABEL}: {some(homeless)}"
+        what = f"edge nodes without the label {SITE_LABEL}: {some(homeless)}"
         step = f"kubectl label node {homeless[0]} {SITE_LABEL}=SITE   (and so on)"
         return Finding("NodeLabels", Level.WARNING, what, "no release reaches a box whose site is not known", step)
     if not placed:
@@ -223,7 +227,7 @@ def time_zones(facts: ClusterFacts) -> Finding:
     why = "windows in site time cannot be computed for them, so their boxes wait"
     if unknown:
         step = "edgefleet sites import FILE.csv   (name,timeZone,...)"
-        what = f"{len(unknown)} sites have boxes but no EdgeSite: {some(unknown)}"
+        what = f"sites with boxes but without an EdgeSite: {some(unknown)}"
         return Finding("Sites", Level.WARNING, what, why, step)
     if odd:
         step = "set spec.timeZone to an IANA name, for example Asia/Shanghai"
