@@ -216,10 +216,11 @@ def agreed() -> bool:
 def install(command: list[str]) -> None:
     """Install with the lists at hand; fetch them where there are none, or where they have grown too old."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    patient = [*command, "--quiet", "--option=DPkg::Lock::Timeout=300"]  # seconds: someone else may be installing
     lists = any(Path("/var/lib/apt/lists").glob("*_Packages*"))
-    if not lists or subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
+    if not lists or subprocess.run(patient, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
         call(["apt-get", "update", "--quiet"], environment)
-        call(command, environment)
+        call(patient, environment)
 
 
 def works(python: Path) -> bool:

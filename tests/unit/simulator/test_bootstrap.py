@@ -53,7 +53,7 @@ def test_nothing_is_installed_without_a_yes(calls: Path, capsys: pytest.CaptureF
 def test_a_yes_given_beforehand_installs(calls: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     bootstrap.offer_debian(WANTED)
-    assert "install --yes --no-install-recommends gcc" in calls.read_text().splitlines()
+    assert "install --yes --no-install-recommends gcc" in calls.read_text()
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "No"])
@@ -91,7 +91,8 @@ def test_lists_that_are_too_old_are_fetched_and_the_install_is_tried_once_more(
     program(tmp_path / "bin" / "apt-get", fails_until_updated)
     bootstrap.offer_debian(WANTED)
     *_, update, install = calls.read_text().splitlines()
-    assert (update, install) == ("update --quiet", "install --yes --no-install-recommends gcc")
+    assert update == "update --quiet"
+    assert install.startswith("install --yes --no-install-recommends gcc")
 
 
 def test_where_there_is_no_apt_get_the_names_are_said(
