@@ -186,7 +186,8 @@ def cache_folder() -> Path:
 
 def missing_packages() -> list[Package]:
     """Those whose program or file is not here."""
-    return [package for package in PACKAGES if not (shutil.which(package.sign) or Path(package.sign).is_file())]
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # Debian leaves these out for normal users
+    return [one for one in PACKAGES if not (shutil.which(one.sign, path=path) or Path(one.sign).is_file())]
 
 
 def offer_debian(missing: list[Package]) -> None:

@@ -46,8 +46,9 @@ def free_memory() -> int:
 
 
 def is_here(sign: str) -> bool:
-    """Return whether a program is on PATH, or a file exists."""
-    return shutil.which(sign) is not None or Path(sign).is_file()
+    """Return whether a program is on PATH or where Debian keeps those for root, or a file exists."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    return shutil.which(sign, path=path) is not None or Path(sign).is_file()
 
 
 def number_in(path: Path) -> int | None:

@@ -104,10 +104,14 @@ def test_where_there_is_no_apt_get_the_names_are_said(
 
 
 def test_what_is_on_path_or_on_disk_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_program = bootstrap.Package("one", "edgefleet-program", "test", "")
+    by_file = bootstrap.Package("two", str(tmp_path / "file"), "test", "")
+    monkeypatch.setattr(bootstrap, "PACKAGES", (by_program, by_file))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert "runc" in {package.name for package in bootstrap.missing_packages()}
-    program(tmp_path / "bin" / "runc", "true")
-    assert "runc" not in {package.name for package in bootstrap.missing_packages()}
+    assert bootstrap.missing_packages() == [by_program, by_file]
+    program(tmp_path / "bin" / "edgefleet-program", "true")
+    (tmp_path / "file").touch()
+    assert bootstrap.missing_packages() == []
 
 
 def test_only_what_an_environment_follows_from_makes_it_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
