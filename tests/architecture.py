@@ -24,7 +24,8 @@ TECHNOLOGY = {
 PURE_ALONE = ("cloud/crds.py", "simulator/scenario.py", "simulator/device.py", "simulator/world.py")
 PURE_LIBRARIES = frozenset(
     "abc base64 bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq "
-    "ipaddress itertools json math operator re string textwrap types typing zoneinfo pydantic pydantic_core msgspec".split()
+    "ipaddress itertools json math operator re string textwrap types typing zoneinfo "
+    "msgspec pydantic pydantic_core".split()
 )
 PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole
 IMPURE_BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "breakpoint", "__import__"})
