@@ -143,18 +143,18 @@ def _frozen(field: str) -> Rule:
 AFTER_START: Final = tuple(_frozen(field) for field in _FROZEN)  # of the whole resource
 
 _LOOSE: Final[dict[str, Any]] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_TARGETED: Final = "must not be set: boxes are chosen by spec.targets"
+_UNWANTED: Final = "must not be set: boxes are chosen by spec.targets"
 
 
 def _absent(field: str) -> dict[str, str]:
-    return {"rule": f"!has(self.{field})", "message": _TARGETED, "fieldPath": f".{field}"}
+    return {"rule": f"!has(self.{field})", "message": f"{field} {_UNWANTED}", "fieldPath": f".{field}"}
 
 
 POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go wrong in our own terms
     **_LOOSE,
     "required": ["spec"],
     "properties": {
-        "metadata": _LOOSE,
+        "metadata": {**_LOOSE, "description": "Labels and annotations of the pods."},
         "spec": {
             **_LOOSE,
             "description": "Pod specification; without nodeName, nodeSelector and affinity.",
@@ -169,14 +169,19 @@ POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go w
                         **_LOOSE,
                         "required": ["name"],
                         "properties": {
-                            "name": {"type": "string", "minLength": 1, "maxLength": 63},
-                            "image": {"type": "string", "maxLength": 512},
+                            "name": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": 63,
+                                "description": "Name of the container.",
+                            },
+                            "image": {"type": "string", "maxLength": 512, "description": "Its image."},
                         },
                     },
                 },
-                "nodeName": {"type": "string", "maxLength": 253},
-                "nodeSelector": _LOOSE,
-                "affinity": _LOOSE,
+                "nodeName": {"type": "string", "maxLength": 253, "description": _UNWANTED},
+                "nodeSelector": {**_LOOSE, "description": _UNWANTED},
+                "affinity": {**_LOOSE, "description": _UNWANTED},
             },
             "x-kubernetes-validations": [_absent(field) for field in ("nodeName", "nodeSelector", "affinity")],
         },

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from cloud.fleet.resource import Condition, Name, Part
+from cloud.fleet.resource import Conditions, Name, Part
 from cloud.fleet.scalars import Duration
 
 Sentence = Annotated[str, Field(max_length=1024)]
@@ -64,91 +64,110 @@ class WaitingOn(Part):
     """What a release waits for, since when, until when, and what a person can do."""
 
     reason: Waiting
-    since: datetime
-    until: datetime | None = None  # None: until somebody or something acts
-    boxes: Annotated[tuple[BoxName, ...], Field(max_length=10)] = ()
-    hint: Sentence = ""
+    since: Annotated[datetime, Field(description="Since when it waits for this.")]
+    until: Annotated[
+        datetime | None, Field(description="When that ends by itself; absent: when somebody or something acts.")
+    ] = None
+    boxes: Annotated[tuple[BoxName, ...], Field(max_length=10, description="Boxes concerned, ten at most.")] = ()
+    hint: Annotated[Sentence, Field(description="What a person can do about it.")] = ""
 
 
 class Counts(Part):
     """The books: targeted is the sum of all others but excluded."""
 
-    targeted: Number = 0
-    pending: Number = 0
-    updating: Number = 0
-    succeeded: Number = 0
-    failed: Number = 0
-    deferred: Number = 0
-    rolled_back: Number = 0
-    expired: Number = 0
-    skipped: Number = 0
-    excluded: Number = 0
+    targeted: Annotated[Number, Field(description="Boxes the release is for.")] = 0
+    pending: Annotated[Number, Field(description="Not begun.")] = 0
+    updating: Annotated[Number, Field(description="Under way to the new version.")] = 0
+    succeeded: Annotated[Number, Field(description="Healthy on the new version.")] = 0
+    failed: Annotated[Number, Field(description="Did not become healthy, and are not back on the old version.")] = 0
+    deferred: Annotated[Number, Field(description="Dark; moved when they return.")] = 0
+    rolled_back: Annotated[Number, Field(description="Back on the version they ran before.")] = 0
+    expired: Annotated[Number, Field(description="Dark for longer than offline.catchUpFor.")] = 0
+    skipped: Annotated[Number, Field(description="Dark, and left as they are.")] = 0
+    excluded: Annotated[Number, Field(description="Matched by targets.selector, yet left out; not targeted.")] = 0
     done: Annotated[str, Field(max_length=32, description="Succeeded of targeted, for people: 87/412.")] = "0/0"
 
 
 class StageStatus(Part):
     """One stage: its sites are chosen when it starts and never change after."""
 
-    name: Name
+    name: Annotated[Name, Field(description="Name of the stage.")]
     phase: StagePhase = StagePhase.PENDING
-    sites: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()  # the last stage has all others: not listed
-    started_at: datetime | None = None  # None: has not started
-    soak_since: datetime | None = None  # None: its boxes were never all settled
-    passed_at: datetime | None = None  # None: has not passed
+    sites: Annotated[
+        tuple[Name, ...], Field(max_length=10_000, description="Its sites; the last stage has all others, not listed.")
+    ] = ()
+    started_at: Annotated[datetime | None, Field(description="When it started; absent: not yet.")] = None
+    soak_since: Annotated[
+        datetime | None, Field(description="Since when all its boxes are settled; absent: they never were.")
+    ] = None
+    passed_at: Annotated[datetime | None, Field(description="When it passed; absent: not yet.")] = None
     counts: Counts = Counts()
 
 
 class Effort(Part):
     """What a release is trying, or has tried in vain, on one box. Boxes that are where they should be have none."""
 
-    attempt: Annotated[int, Field(ge=1)] = 1
-    cutover: datetime  # when this attempt began
-    online: Duration = timedelta(0)  # observed online time of this attempt, up to `counted`
-    counted: datetime | None = None  # None: the clock stands, the box is dark
-    ready_since: datetime | None = None  # None: not ready now
-    restarts: Number = 0  # restarts from before, not held against this attempt
-    relapse: bool = False  # True: nothing was moved, a box that was healthy turned bad
-    cause: Word = ""  # empty: this attempt has not failed
-    message: Sentence = ""  # how it failed, for people
-    retry_at: datetime | None = None  # None: no further attempt
+    attempt: Annotated[int, Field(ge=1, description="Number of this attempt, from 1.")] = 1
+    cutover: Annotated[datetime, Field(description="When this attempt began.")]
+    online: Annotated[Duration, Field(description="Observed online time of this attempt, up to `counted`.")] = (
+        timedelta(0)
+    )
+    counted: Annotated[
+        datetime | None, Field(description="Up to when online time is counted; absent: the box is dark.")
+    ] = None
+    ready_since: Annotated[datetime | None, Field(description="Since when it is ready; absent: it is not.")] = None
+    restarts: Annotated[Number, Field(description="Restarts from before, not held against this attempt.")] = 0
+    relapse: Annotated[bool, Field(description="Nothing was moved: a box that was healthy turned bad.")] = False
+    cause: Annotated[Word, Field(description="Why this attempt failed; empty: it has not.")] = ""
+    message: Annotated[Sentence, Field(description="How it failed, for people.")] = ""
+    retry_at: Annotated[datetime | None, Field(description="When it is tried again; absent: it is not.")] = None
 
 
 class FailureGroup(Part):
     """Boxes that failed for one cause."""
 
-    cause: Word
-    boxes: Number
-    example: BoxName
-    message: Sentence = ""
+    cause: Annotated[Word, Field(description="Why, as a stable word.")]
+    boxes: Annotated[Number, Field(description="How many.")]
+    example: Annotated[BoxName, Field(description="One of them.")]
+    message: Annotated[Sentence, Field(description="What that one told.")] = ""
 
 
 class Breach(Part):
     """More boxes failed than may: holds until the limit is raised."""
 
-    at: datetime
-    stage: Name
-    generation: Number  # of the spec that was breached; a later one is judged anew
-    message: Sentence
+    at: Annotated[datetime, Field(description="When it was found.")]
+    stage: Annotated[Name, Field(description="Stage in which it was found.")]
+    generation: Annotated[Number, Field(description="Of the spec that was breached; a later one is judged anew.")]
+    message: Annotated[Sentence, Field(description="What was breached, and by how much.")]
 
 
 class ReleaseStatus(Part):
     """Everything the operator says of a release."""
 
-    observed_generation: Number | None = None  # None: not looked at yet
+    observed_generation: Annotated[
+        Number | None, Field(description="Generation of the spec that was looked at last; absent: none yet.")
+    ] = None
     phase: Phase = Phase.PENDING
-    message: Sentence = ""
-    waiting_on: WaitingOn | None = None  # None: something moves, or the release is over
+    message: Annotated[Sentence, Field(description="Where it stands, as a sentence.")] = ""
+    waiting_on: Annotated[
+        WaitingOn | None,
+        Field(description="What it waits for; absent: something moves, or the release is over."),
+    ] = None
     stage: Annotated[str, Field(max_length=63, description="The stage under way; empty: none.")] = ""
     counts: Counts = Counts()
-    stages: Annotated[tuple[StageStatus, ...], Field(max_length=16)] = ()
+    stages: Annotated[tuple[StageStatus, ...], Field(max_length=16, description="Where each stage stands.")] = ()
     boxes: Annotated[
         dict[BoxName, Effort],
         Field(default_factory=dict, max_length=20_000, description="Boxes under way, waiting for a retry, or failed."),
     ]
-    failures: Annotated[tuple[FailureGroup, ...], Field(max_length=10)] = ()
-    warnings: Annotated[tuple[Sentence, ...], Field(max_length=20)] = ()
-    breach: Breach | None = None  # None: within the limit
-    resolved_image: Annotated[str, Field(max_length=512)] = ""
+    failures: Annotated[tuple[FailureGroup, ...], Field(max_length=10, description="Failures by cause.")] = ()
+    warnings: Annotated[
+        tuple[Sentence, ...], Field(max_length=20, description="What a person should know, though nothing stops.")
+    ] = ()
+    breach: Annotated[Breach | None, Field(description="The limit that was breached; absent: none.")] = None
+    resolved_image: Annotated[
+        str, Field(max_length=512, description="The image all boxes get: a tag settled to its digest.")
+    ] = ""
     template: Annotated[
         dict[str, Any] | None,
         Field(
@@ -157,7 +176,9 @@ class ReleaseStatus(Part):
         ),
     ] = None
     version: Annotated[str, Field(max_length=10, description="Hash of the rendered template.")] = ""
-    previous_release: Annotated[str, Field(max_length=253)] = ""
-    started_at: datetime | None = None  # None: has not started
-    completed_at: datetime | None = None  # None: not all stages have passed
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    previous_release: Annotated[
+        str, Field(max_length=253, description="The release of this workload that was newest before.")
+    ] = ""
+    started_at: Annotated[datetime | None, Field(description="When it started; absent: not yet.")] = None
+    completed_at: Annotated[datetime | None, Field(description="When all stages had passed; absent: not yet.")] = None
+    conditions: Conditions = ()
