@@ -5,7 +5,7 @@ from importlib.metadata import version as installed
 
 import typer
 
-from cloud.cli import control, output, releases
+from cloud.cli import control, output, plan, releases, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
 from cloud.fleet.errors import SpecError, Unavailable
@@ -35,6 +35,8 @@ for command in (
     releases.releases,
     releases.status,
     releases.watch,
+    why.why,
+    plan.plan,
     control.approve,
     control.pause,
     control.resume,

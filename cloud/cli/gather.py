@@ -11,21 +11,16 @@ from cloud.cli.kube import Api, Gone, Json, NotFound
 from cloud.cli.output import complain
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import API_VERSION, SITE_LABEL
+from cloud.rollout.cluster import RESOURCES
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.release import Release
 from cloud.rollout.status import ReleaseStatus
-from cloud.rollout.template import WORKLOAD_LABEL
 from cloud.rollout.views import Kind, ReleaseView, parse
 
 RELEASES: Final = f"/apis/{API_VERSION}/edgereleases"
-_SOURCES: Final[dict[Kind, tuple[str, dict[str, str]]]] = {
-    Kind.NODE: ("/api/v1/nodes", {"labelSelector": SITE_LABEL}),
-    Kind.SITE: (f"/apis/{API_VERSION}/edgesites", {}),
-    Kind.RELEASE: (RELEASES, {}),
-    Kind.DAEMON_SET: ("/apis/apps/v1/daemonsets", {"labelSelector": WORKLOAD_LABEL}),
-    Kind.POD: ("/api/v1/pods", {"labelSelector": WORKLOAD_LABEL}),
-}
+NODES: Final = "/api/v1/nodes"
+_LOOKED_AT: Final = (Kind.NODE, Kind.SITE, Kind.RELEASE, Kind.DAEMON_SET, Kind.POD)
 _WATCH_SECONDS: Final = 30  # one stretch of watching; a connection cut in silence is noticed after it
 _RETRIES: Final = 12  # in a row without an answer: with the back-off below, about a minute and a half
 _LONGEST_PAUSE: Final = 10.0
@@ -81,10 +76,19 @@ def seen(item: Json) -> Seen:
 def mirror(api: Api, now: datetime) -> Mirror:
     """Return the cluster as the operator would see it now. Raises SpecError, Unavailable."""
     held = Mirror(NodeReady())
-    for kind, (path, query) in _SOURCES.items():
-        for item in api.every(path, **query):
+    for kind in _LOOKED_AT:
+        resource = RESOURCES[kind]
+        root = "/apis" if resource.group else "/api"
+        query = {"labelSelector": resource.selector} if resource.selector else {}
+        for item in api.every(f"{root}/{resource.api_version}/{resource.plural}", **query):
             held.absorb(kind, item, now)
     return held
+
+
+def strangers(api: Api) -> list[tuple[str, dict[str, str]]]:
+    """Return name and labels of every node that stands at no site, so is no box. Raises SpecError, Unavailable."""
+    nodes = api.every(NODES, labelSelector=f"!{SITE_LABEL}")
+    return [(node["metadata"]["name"], node["metadata"].get("labels") or {}) for node in nodes]
 
 
 def follow(api: Api, namespace: str, name: str, deadline: float) -> Iterator[Seen]:

@@ -144,7 +144,7 @@ class Api:
                 "take the kubeconfig anew from the cluster"
             ) from refused
 
-    def _complaint(self, code: int, answer: Json, path: str) -> Exception:  # noqa: PLR0911 - a table, one row a code
+    def _complaint(self, code: int, answer: Json, path: str) -> Exception:
         """Return the error that says what the API server objects to and what to do."""
         said = str(answer.get("message") or f"HTTP {code}")
         match code:

@@ -8,6 +8,7 @@ import typer
 from cloud.cli import gather
 from cloud.cli.kube import Api, connect
 from cloud.fleet.errors import SpecError, Unavailable
+from cloud.fleet.resource import SITE_LABEL
 
 
 def _complete(find: Callable[[Api, dict[str, Any]], list[str]]) -> Callable[[typer.Context, str], list[str]]:
@@ -34,12 +35,16 @@ def _stage_names(api: Api, given: dict[str, Any]) -> list[str]:
 
 
 def _box_names(api: Api, _: dict[str, Any]) -> list[str]:
-    return [item["metadata"]["name"] for item in api.every("/api/v1/nodes", labelSelector="edgefleet.io/site")]
+    return [item["metadata"]["name"] for item in api.every(gather.NODES, labelSelector=SITE_LABEL)]
 
 
-Name = Annotated[str, typer.Argument(help="Name of the EdgeRelease.", autocompletion=_complete(_release_names))]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the EdgeRelease.", autocompletion=_complete(_release_names))
+]
 StageName = Annotated[
     str,
     typer.Option("--stage", metavar="STAGE", help="The stage that may start.", autocompletion=_complete(_stage_names)),
 ]
-BoxName = Annotated[str, typer.Argument(help="Name of the box (node).", autocompletion=_complete(_box_names))]
+BoxName = Annotated[
+    str, typer.Argument(metavar="BOX", help="Name of the box (node).", autocompletion=_complete(_box_names))
+]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from cloud.rollout.control import OVER, awaiting
+from cloud.rollout.control import awaiting
 from cloud.rollout.release import Release
-from cloud.rollout.status import Phase, ReleaseStatus
+from cloud.rollout.status import OVER, Phase, ReleaseStatus
 
 UNSEEN_AFTER: Final = timedelta(seconds=30)
 """An operator that runs looks at a new release within a second or two."""

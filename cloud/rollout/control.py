@@ -4,14 +4,11 @@ Every function returns a Change; the same command twice is the same as once. Spe
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cloud.fleet.errors import SpecError
 from cloud.rollout.release import Abort, Approval, Release
-from cloud.rollout.status import Phase, ReleaseStatus, StagePhase, StageStatus
-
-OVER: Final = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.HALTED, Phase.SUPERSEDED, Phase.FAILED})
-"""Phases in which a release starts nothing any more."""
+from cloud.rollout.status import OVER, Phase, ReleaseStatus, StagePhase, StageStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,191 @@
+"""Explains one box: which release it belongs to, what it runs and should run, and what stands between."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from cloud.rollout.books import State, books, under_way_of
+from cloud.rollout.budget import open_ledger
+from cloud.rollout.checks import Attempt, box_objection, release_objection
+from cloud.rollout.effort import online_time
+from cloud.rollout.ownership import in_force, owner, snapshot
+from cloud.rollout.progress import unapproved
+from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
+from cloud.rollout.stages import stage_map
+from cloud.rollout.status import Effort, StagePhase, StageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one release has to do with the box."""
+
+    release: str
+    reason: str  # CamelCase, stable
+    message: str
+    since: datetime | None = None  # None: not about a stretch of time
+    until: datetime | None = None  # None: until somebody or something acts
+    command: str = ""  # what makes sense now, without the program's name; empty: nothing, or only in `message`
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one workload does on the box."""
+
+    runs: tuple[str, ...]  # versions with a ready pod
+    wanted: str  # version the box should run; empty: no release says
+    owner: str  # release it belongs to; empty: none
+    findings: tuple[Finding, ...]  # the newest release first; those that came before the owner are not told
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the box runs what it should, and nothing else."""
+        return self.runs == ((self.wanted,) if self.wanted else ())
+
+
+def explain(fleet: Fleet, box: Box, now: datetime) -> Explanation:
+    """Return why the box runs what it runs."""
+    newest_first = fleet.standings[::-1]
+    belongs = owner(newest_first, box)
+    findings = []
+    for standing in newest_first:
+        if standing is belongs:
+            findings.append(_as_owner(snapshot(fleet, standing), box, now))
+            break
+        findings += _not_owner(standing, box)
+    return Explanation(
+        runs=tuple(sorted({pod.version for pod in box.pods if pod.ready and not pod.ending})),
+        wanted=belongs.version_for(box) if belongs else "",
+        owner=belongs.release.name if belongs else "",
+        findings=tuple(findings),
+    )
+
+
+def _not_owner(standing: Standing, box: Box) -> Iterator[Finding]:
+    """Yield why a release does not have the box; nothing if it was never meant for it."""
+    release, status = standing.release, standing.status
+    targets = release.spec.targets
+    if not targets.selector.matches(box.labels):
+        return
+    if targets.leave_out(box.labels):
+        yield Finding(release.name, "Excluded", "leaves this box out by spec.targets.exclude")
+    elif not standing.variants:
+        message = status.message or "the operator has not looked at it yet"
+        yield Finding(release.name, "NotReady", f"has no version to bring yet: {message}", command="doctor")
+    elif not in_force(standing):
+        message = status.message or "it was ended, or more of its boxes failed than may"
+        yield Finding(release.name, "NotInForce", f"brings its version to no further box: {message}")
+
+
+def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
+    """Return where the box stands in the release that it belongs to."""
+    stages = snap.status.stages or tuple(StageStatus(name=one.name) for one in snap.release.spec.stages)
+    efforts = snap.status.boxes
+    state = books(snap, efforts, stages, now).states[box.name]
+    effort = efforts.get(box.name)
+    match state:
+        case State.SUCCEEDED:
+            return _there(snap, box)
+        case State.PENDING:
+            return _pending(snap, box, stages, now)
+        case State.UPDATING:
+            return _updating(snap, box, effort, now)
+        case State.FAILED:
+            return _failed(snap, box, effort)
+        case State.DEFERRED | State.EXPIRED | State.SKIPPED:
+            return _not_now(snap, box, state)
+        case State.ROLLED_BACK:
+            before = box.previous or "nothing"
+            return _find(
+                snap, "RolledBack", f"was here and was taken back; the box runs {before}: {snap.status.message}"
+            )
+        case _:
+            assert_never(state)
+
+
+def _there(snap: Snapshot, box: Box) -> Finding:
+    if box.runs(snap.standing.version_for(box)):
+        return _find(snap, "Done", "is on the box and healthy")
+    if not box.online:
+        return replace(_find(snap, "Dark", "was brought to the box, which is dark now"), since=box.since)
+    return _find(snap, "NotRunning", f"was brought to the box, but does not run there now{_trouble(box)}")
+
+
+def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: datetime) -> Finding:
+    """Return what stands between the release and a box that is online and not yet moved."""
+    name = snap.release.name
+    if objection := release_objection(snap):
+        return _find(snap, objection.reason, objection.hint, command=f"status {name}")
+    index = stage_map(stages)[box.site]
+    stage = stages[index]
+    if stage.started_at is None:
+        return _not_started(snap, stages, index)
+    efforts = snap.status.boxes
+    ledger = open_ledger(snap, under_way_of(snap, efforts))
+    if objection := box_objection(Attempt(snap, box, efforts.get(box.name), ledger, now)):
+        return _find(snap, objection.reason, objection.hint, objection.until, f"status {name}")
+    return _find(snap, "Next", f"stage {stage.name} is under way and nothing objects: the box is moved next")
+
+
+def _not_started(snap: Snapshot, stages: tuple[StageStatus, ...], index: int) -> Finding:
+    name = snap.release.name
+    first = next(place for place, stage in enumerate(stages) if stage.phase is not StagePhase.PASSED)
+    if objection := unapproved(snap, snap.release.spec.stages[first]) if stages[first].started_at is None else None:
+        return _find(snap, objection.reason, objection.hint, command=f"approve {name} --stage {stages[first].name}")
+    ahead = f"stage {stages[first].name} is {stages[first].phase}"
+    message = f"the box's stage, {stages[index].name} at the latest, has not started: {ahead}"
+    return _find(snap, "StageNotStarted", message, command=f"status {name}")
+
+
+def _updating(snap: Snapshot, box: Box, effort: Effort | None, now: datetime) -> Finding:
+    if effort is None:
+        return _find(snap, "Updating", "is on its way to the box")
+    gate = snap.release.spec.health
+    online = int(online_time(effort, now).total_seconds())
+    limit = int(gate.timeout.total_seconds())
+    if effort.ready_since is not None:
+        return _find(
+            snap, "Updating", "is ready on the box and is watched a while", effort.ready_since + gate.ready_for
+        )
+    message = f"is on its way: attempt {effort.attempt}, {online} of {limit} s online, not ready yet{_trouble(box)}"
+    return _find(snap, "Updating", message)
+
+
+def _failed(snap: Snapshot, box: Box, effort: Effort | None) -> Finding:
+    cause, attempts = (effort.cause, effort.attempt) if effort else ("", 1)
+    back = "it went back to what it ran before" if snap.release.spec.on_failure.revert_box else "it was left as it is"
+    message = f"failed here: {cause} after {attempts} attempts, and {back}{_trouble(box)}"
+    return _find(snap, "Failed", f"{message}; no further attempt: mend the version and create a new EdgeRelease")
+
+
+def _not_now(snap: Snapshot, box: Box, state: State) -> Finding:
+    """Return why a box is left alone: it is dark, has just returned, or has dead neighbours."""
+    offline = snap.release.spec.offline
+    match state:
+        case State.EXPIRED:
+            reason, message = (
+                "Expired",
+                f"dark for longer than offline.catchUpFor ({offline.catch_up_for.days}d): given up",
+            )
+        case State.SKIPPED:
+            reason, message = "Skipped", "dark when its turn came, and offline.policy Skip leaves it as it is"
+        case _ if not box.online:
+            reason, message = "Dark", "dark; moved once when it returns: look at its power and uplink"
+        case _ if not box.steady:
+            reason, message = "NotSteady", "has just returned; moved when its link has proved steady"
+        case _:
+            message = (
+                f"other {box.role or 'unnamed'} boxes at {box.site} are down: budget.maxUnavailablePerSite is spent"
+            )
+            return _find(snap, "DeadNeighbours", message)
+    return replace(_find(snap, reason, message), since=box.since)
+
+
+def _find(snap: Snapshot, reason: str, message: str, until: datetime | None = None, command: str = "") -> Finding:
+    return Finding(snap.release.name, str(reason), message, until=until, command=command)
+
+
+def _trouble(box: Box) -> str:
+    """Return what the pods say, as the end of a sentence."""
+    told = next((pod for pod in box.pods if pod.trouble and not pod.ending), None)
+    return f" ({told.trouble}{f': {told.detail}' if told.detail else ''})" if told else ""
