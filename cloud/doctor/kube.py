@@ -14,7 +14,7 @@ T = TypeVar("T")
 _VERBS: Final = {  # "resource.group": what the operator does with it; a test holds this to its ClusterRole
     "nodes": "get list watch patch",
     "pods": "list watch",
-    "events.events.k8s.io": "create patch",
+    "events": "get create patch",
     "daemonsets.apps": "get list watch create patch delete",
     f"edgesites.{GROUP}": "get list watch",
     f"edgeboxes.{GROUP}": "get list watch create patch delete",
