@@ -5,7 +5,7 @@ from importlib.metadata import version as installed
 
 import typer
 
-from cloud.cli import control, output, plan, releases, why
+from cloud.cli import control, crds, output, plan, releases, sites, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
 from cloud.fleet.errors import SpecError, Unavailable
@@ -42,9 +42,11 @@ for command in (
     control.resume,
     control.rollback,
     control.halt,
+    crds.crds,
     version,
 ):
     app.command(help=help_text(command), epilog=EXIT_CODES)(command)
+app.add_typer(sites.app)
 
 
 def main() -> None:
