@@ -115,7 +115,10 @@ def make_environment() -> None:
         lock = TREE / "requirements" / "dev.txt"
         if found.get("lock") != wanted["lock"]:
             say(f"Python environment: bringing .venv to {lock.relative_to(TREE)}")
-            call([uv, "pip", "sync", *options, "--require-hashes", str(lock)], settings)
+            sync = [uv, "pip", "sync", *options, "--require-hashes", str(lock)]
+            cached = subprocess.run([*sync, "--offline"], env=settings, capture_output=True, check=False)
+            if cached.returncode:  # some package is not in uv's cache yet
+                call(sync, settings)
         own = ["--offline", "--no-deps", "--no-build-isolation", "--editable", str(TREE)]
         call([uv, "pip", "install", *options, *own], settings)
         stamp.write_text(json.dumps(wanted, indent=1) + "\n")
