@@ -1,0 +1,73 @@
+"""`edgefleet doctor` as a person or a program calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from cloud.cli.doctor import doctor, render
+from cloud.doctor.findings import Finding, Level
+
+
+def run(*arguments: str) -> Result:
+    """Call the command alone, as the program would."""
+    app = typer.Typer()
+    app.command()(doctor)
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def no_cluster(tmp_path: Path) -> tuple[str, str]:
+    """Arguments that point at a kubeconfig that is not there."""
+    return ("--kubeconfig", str(tmp_path / "none"))
+
+
+def test_without_a_cluster_it_says_so_and_ends_with_1(no_cluster: tuple[str, str]) -> None:
+    result = run("--cluster", *no_cluster)
+    assert result.exit_code == 1
+    assert "✕ no kubeconfig at" in result.output
+    assert "→ set KUBECONFIG" in result.output
+
+
+def test_the_machine_alone_does_not_ask_for_a_cluster() -> None:
+    answer = json.loads(run("--machine", "--output", "json").output)
+    assert answer.keys() == {"ready", "machine"}
+    assert answer["ready"] == all(finding["level"] != "blocked" for finding in answer["machine"])
+
+
+def test_without_a_choice_it_looks_at_both(no_cluster: tuple[str, str]) -> None:
+    result = run("--output", "json", *no_cluster)
+    answer = json.loads(result.output)
+    assert answer.keys() == {"ready", "machine", "cluster"}
+    assert answer["ready"] is False
+    assert [finding["subject"] for finding in answer["cluster"]] == ["ApiServer"]
+
+
+def test_a_cluster_that_does_not_answer_is_told_apart_from_none(tmp_path: Path) -> None:
+    given = tmp_path / "config"
+    given.write_text(KUBECONFIG)
+    result = run("--cluster", "--kubeconfig", str(given))
+    assert result.exit_code == 1
+    assert "cannot reach the Kubernetes API at http://127.0.0.1:9" in result.output
+
+
+def test_in_a_pipe_there_are_no_colours() -> None:
+    assert "\x1b" not in run("--machine").output
+
+
+def test_a_finding_reads_what_then_why_then_the_next_step() -> None:
+    finding = Finding("Cores", Level.WARNING, "1 core", "it is slow", "get another")
+    assert render(finding).plain == "  ▲ 1 core\n      it is slow\n      → get another"
+    assert render(Finding("Cores", Level.OK, "2 cores")).plain == "  ✓ 2 cores"
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: gone
+contexts: [{name: gone, context: {cluster: gone, user: nobody}}]
+clusters: [{name: gone, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: nobody, user: {}}]
+"""
