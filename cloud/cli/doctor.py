@@ -30,9 +30,11 @@ def doctor(
     context: Context = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Say what is not ready on this machine and in the cluster, why it matters, and the next step.
+    """Say what is not ready on this machine and in the cluster, why it matters, and the next step; 1: something blocks.
 
-    Exit codes: 0 nothing blocks, 1 something does, 2 wrong usage.
+    Examples:
+      edgefleet doctor
+      edgefleet doctor --cluster --context prod -o json
     """
     parts: dict[str, tuple[Finding, ...]] = {}
     if machine or not cluster:
