@@ -5,6 +5,7 @@ setup := python3 -I simulator/bootstrap.py
 
 help:           ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+	@echo '  ARGS=... chooses tests, as pytest understands it, and then asks for no coverage'
 	@echo '  YES=1 installs missing Debian packages without asking; ONCE=1 ends the demo after its last check'
 
 demo: cluster-build ## a release walks through 100 simulated transfer centres (ONCE=1: then ends)
@@ -12,7 +13,7 @@ demo: cluster-build ## a release walks through 100 simulated transfer centres (O
 
 test: debian-test lint cluster-build ## everything: lint, then all tests, the fast ones first, with coverage
 	@$(python) -m pytest --cov --cov-report= --durations=10 $(ARGS)
-	@$(python) -m tests.architecture coverage
+	@$(if $(ARGS),:,$(python) -m tests.architecture coverage)
 
 bench: cluster-build ## measure the goals; writes build/bench.json
 	@$(python) tests/bench/run.py
