@@ -8,7 +8,7 @@ from random import uniform
 from typing import Final
 
 from cloud.cli.kube import Api, Gone, Json, NotFound
-from cloud.cli.output import complain
+from cloud.cli.output import complain, some
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import API_VERSION, SITE_LABEL
 from cloud.rollout.cluster import RESOURCES
@@ -43,8 +43,13 @@ def release_path(namespace: str, name: str = "") -> str:
 
 
 def one_release(api: Api, namespace: str, name: str) -> Seen:
-    """Return the named release. Raises NotFound, SpecError, Unavailable."""
-    return seen(api.get(release_path(namespace, name)))
+    """Return the named release. Raises NotFound that names those there are, SpecError, Unavailable."""
+    try:
+        return seen(api.get(release_path(namespace, name)))
+    except NotFound:
+        there = [item["metadata"]["name"] for item in api.every(release_path(namespace))]
+        hint = f"there are {some(there)}" if there else "there is none at all; `releases -A` looks in every namespace"
+        raise NotFound(f"no EdgeRelease {name!r} in namespace {namespace}: {hint}") from None
 
 
 def all_releases(api: Api, namespace: str | None) -> list[Seen]:

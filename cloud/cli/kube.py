@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 import yaml
 from kubernetes import client, config
-from urllib3.exceptions import HTTPError
+from urllib3 import disable_warnings
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import API_VERSION, GROUP
@@ -192,6 +193,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         raise SpecError(
             f"kubeconfig {location}: {_brief(bad)}; `kubectl config get-contexts` shows what there is"
         ) from bad
+    if not settings.verify_ssl:  # the kubeconfig asks for it, so a warning at each call tells nothing new
+        disable_warnings(InsecureRequestWarning)
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
     detail = chosen.get("context") or {}
     origin = f"context {chosen['name']!r} of {location}"

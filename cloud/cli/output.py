@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,13 +52,18 @@ def show(*parts: RenderableType) -> None:
 
 def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value for programs."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
 def show_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value for programs, one a line, at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
     sys.stdout.flush()
+
+
+def _plain(value: object) -> str:
+    """Return what JSON has no word for: a moment as in the resources, in UTC."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def complain(text: str) -> None:
@@ -109,6 +114,12 @@ def clock(moment: datetime, now: datetime) -> str:
     """Write a moment in the reader's own time zone, with the day if it is not today."""
     local = moment.astimezone()
     return f"{local:%H:%M:%S}" if local.date() == now.astimezone().date() else f"{local:%a %d %b %H:%M}"
+
+
+def many(number: int, thing: str) -> str:
+    """Write a number of things: ``1 box``, ``3 boxes``, ``2 sites``."""
+    plural = "es" if thing.endswith("x") else "s"
+    return f"{number} {thing}{'' if number == 1 else plural}"
 
 
 def some(names: Sequence[str], limit: int = 6) -> str:

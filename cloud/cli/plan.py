@@ -17,6 +17,7 @@ from cloud.cli import gather, output
 from cloud.cli.kube import Api, Conflict, Json, NotFound, connect
 from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output
 from cloud.fleet.errors import SpecError
+from cloud.fleet.resource import SITE_LABEL
 from cloud.fleet.scalars import parse_duration
 from cloud.rollout.draft import Draft, read_draft
 from cloud.rollout.mirror import Mirror
@@ -143,7 +144,7 @@ def _with(mirror: Mirror, release: Release, now: datetime) -> Fleet:
         identity = {"uid": known.mark.uid, "created": known.created, "generation": known.generation + 1}
         release = release.model_copy(update=identity)
     if status.template is None:
-        status = begin(release, status, predecessor(older, held.daemon_sets), release.spec.workload.image)
+        status = begin(release, status, predecessor(older, held.daemon_sets), None)
     rendered = render(release.namespace, release.spec.workload, status.template or {})
     standing = Standing(release, status, tuple(one.hash for one in rendered))
     others = (one for one in held.fleet.standings if one.release.name != release.name)
@@ -158,7 +159,7 @@ def _strangers(api: Api, release: Release) -> tuple[str, ...]:
     names = [name for name, labels in gather.strangers(api) if release.spec.targets.include(labels)]
     if not names:
         return ()
-    return (f"{len(names)} nodes match but have no label edgefleet.io/site, so are no boxes: {output.some(names)}",)
+    return (f"matched, but without a label {SITE_LABEL}, so no boxes: {output.some(names)}",)
 
 
 def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
@@ -176,7 +177,8 @@ def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
         verdict = Text(f"would come to a stop after {length}", "red")
     else:
         verdict = Text(f"would take about {length}, each box {output.span(span)} from cutover to ready", "green")
-    yield Text.assemble(title, f": {seen.boxes} boxes at {seen.sites} sites; ", verdict)
+    size = f"{output.many(seen.boxes, 'box')} at {output.many(seen.sites, 'site')}"
+    yield Text.assemble(title, f": {size}; ", verdict)
     if seen.blocked:
         yield Text(f"Blocked: {seen.blocked}", "red")
     if seen.steps:
@@ -199,11 +201,12 @@ def _sequence(seen: Preview, began: datetime) -> Table:
         stretches.setdefault((stage, steps[0].at, steps[-1].at), []).append(steps)
     rows = []
     for (stage, first, last), members in stretches.items():
-        until = f"+{output.span(last - began)}" if last > first else ""
+        lasts = output.span(last - first) if last > first else "-"
         boxes = str(sum(len(steps) for steps in members))
         names = " ".join(steps[0].site for steps in members)
-        rows.append([stage, f"+{output.span(first - began)}", until, boxes, names])
-    return output.table(["STAGE", "FROM", "TO", "BOXES", "SITES"], rows, frozenset({"BOXES"}))
+        rows.append([stage, output.clock(first, began), f"+{output.span(first - began)}", lasts, boxes, names])
+    headers = ["STAGE", "FROM", "AFTER", "LASTS", "BOXES", "SITES"]
+    return output.table(headers, rows, frozenset({"AFTER", "LASTS", "BOXES"}))
 
 
 def _facts(seen: Preview, began: datetime) -> Iterator[tuple[str, str | Text]]:

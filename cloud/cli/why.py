@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cloud.cli import gather, output
-from cloud.cli.kube import connect
+from cloud.cli.kube import NotFound, connect
 from cloud.cli.names import BoxName
 from cloud.cli.options import Context, Format, Kubeconfig, Output
 from cloud.fleet.errors import SpecError
@@ -33,7 +33,11 @@ def why(
     """
     api = connect(kubeconfig, context)
     now = datetime.now(UTC)
-    if SITE_LABEL not in (api.get(f"{gather.NODES}/{box}")["metadata"].get("labels") or {}):
+    try:
+        node = api.get(f"{gather.NODES}/{box}")
+    except NotFound:
+        raise NotFound(f"no box {box!r}: `kubectl get nodes -L {SITE_LABEL}` lists all nodes and their sites") from None
+    if SITE_LABEL not in (node["metadata"].get("labels") or {}):
         raise SpecError(
             f"node {box} has no label {SITE_LABEL}, so it is no box and no release concerns it; "
             f"`kubectl label node {box} {SITE_LABEL}=SITE` makes it one"
