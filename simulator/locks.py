@@ -15,9 +15,10 @@ from typing import Any
 TREE = Path(__file__).resolve().parent.parent
 HEADER = "# Made by `make lock`; do not edit. sha256 of pyproject.toml's dependency tables: "
 ROLES: dict[str, tuple[str, ...]] = {  # the widest first: the others take its versions
-    "dev": ("pyproject.toml", "--extra=cloud", "--group=dev"),
+    "dev": ("pyproject.toml", "--extra=cloud", "--extra=gpu", "--group=dev"),
     "cloud": ("pyproject.toml", "--extra=cloud", "--constraints=requirements/dev.txt"),
     "agent": ("pyproject.toml", "--constraints=requirements/dev.txt"),
+    "gpu": ("pyproject.toml", "--extra=gpu", "--constraints=requirements/dev.txt"),
     "uv": ("--group=uv", "--constraints=requirements/dev.txt"),
 }
 

@@ -1,0 +1,64 @@
+"""The program on a box: ``edgeagent facts`` tells what the box is and what keeps it from serving."""
+
+import argparse
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from edgeagent.facts import Facts, problems, size
+from edgeagent.nvml import read_gpus
+from edgeagent.procfs import has_gpu_driver, read_facts
+
+_EXAMPLES = """examples:
+  edgeagent facts                  what this box is, for people
+  edgeagent facts --output json    the same for programs
+  edgeagent facts --root /host     from a container that has the host mounted there
+
+exit status: 0 the box can serve, 1 something keeps it from serving, 2 wrong usage"""
+
+
+def main() -> None:
+    """Run the command line."""
+    options = _parser().parse_args()
+    facts = read_facts(read_gpus() if has_gpu_driver(options.root) else (), options.root)
+    objections = problems(facts)
+    if options.output == "json":
+        told = json.dumps({**facts.dump(), "problems": list(objections)}, indent=2)
+    else:
+        told = "\n".join([*_lines(facts), *(f"✕ {objection}" for objection in objections)])
+    sys.stdout.write(f"{told}\n")
+    sys.exit(1 if objections else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edgeagent",
+        description="The program on an edge box.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=version("edgefleet"))
+    commands = parser.add_subparsers(dest="command", required=True)
+    facts = commands.add_parser("facts", help="what this box is, and what keeps it from serving in a fleet")
+    facts.add_argument("--output", choices=("text", "json"), default="text", help="for people or for programs")
+    facts.add_argument("--root", type=Path, default=Path("/"), help="where the host's file system is mounted")
+    return parser
+
+
+def _lines(facts: Facts) -> list[str]:
+    gpus = ["unknown"] if facts.gpus is None else [f"{gpu.name}, {size(gpu.memory)}" for gpu in facts.gpus] or ["none"]
+    rows = {
+        "box": f"{facts.host} ({facts.arch}, Linux {facts.kernel})",
+        "cores": str(facts.cores),
+        "memory": size(facts.memory),
+        "free disk": size(facts.disk_free),
+        "runtime": facts.container_runtime or "none",
+        "edgecore": "runs" if facts.edgecore else "does not run",
+        "GPUs": "; ".join(gpus),
+    }
+    return [f"{name:<10} {value}" for name, value in rows.items()]
+
+
+if __name__ == "__main__":
+    main()
