@@ -204,8 +204,7 @@ class _Writer:
 
     def part(self, part: type[Part], given: Schema) -> Schema:
         """Return the schema of one part: its fields, those it must have, its rules."""
-        built = part.model_construct().dump()
-        defaults = {} if self.report else {name: value for name, value in built.items() if value not in ("", [], {})}
+        defaults = {} if self.report else _without_empties(part.model_construct().dump())
         properties = {
             name: self.value(field) | ({"default": defaults[name]} if name in defaults else {})
             for name, field in given["properties"].items()
@@ -227,6 +226,8 @@ class _Writer:
             return (self.part(self.parts[name], below) if name in self.parts else self.value(below)) | kept
         if "anyOf" in given and not given.get("x-kubernetes-int-or-string"):
             return self.value(next(one for one in given["anyOf"] if one.get("type") != "null")) | kept
+        if kept.get("additionalProperties") is True:
+            del kept["additionalProperties"]  # pydantic's word for what x-kubernetes-preserve-unknown-fields says
         if keys := given.get("propertyNames"):
             kept |= {} if self.report else _key_rule(keys["maxLength"])
         return kept | {"anyOf": given["anyOf"]} if "anyOf" in given else kept
@@ -235,7 +236,18 @@ class _Writer:
         return self.value(value) if key in ("items", "additionalProperties") and isinstance(value, dict) else value
 
 
-_UNWANTED: Final = frozenset({"title", "default", "$ref", "anyOf", "propertyNames", "const"})
+def _without_empties(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a value without the fields that mean the same when absent."""
+    match value:
+        case dict():
+            return {name: _without_empties(below) for name, below in value.items() if below not in ("", [], {})}
+        case list():
+            return [_without_empties(below) for below in value]
+        case _:
+            return value
+
+
+_UNWANTED: Final = frozenset({"title", "default", "$ref", "anyOf", "propertyNames"})
 
 
 def _key_rule(longest: int) -> Schema:

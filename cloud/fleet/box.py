@@ -22,7 +22,12 @@ class BoxSpec(Part):
     node: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Kubernetes Node; cannot change.")]
     site: Annotated[Name, Field(description="Name of the EdgeSite, from the node's label edgefleet.io/site.")]
     roles: Annotated[
-        tuple[Name, ...], Field(max_length=8, description="What the box is for, for example scan, vision, gateway.")
+        tuple[Name, ...],
+        Field(
+            max_length=8,
+            description="What the box is for, for example scan, vision, gateway.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
     ] = ()
     expected_gpus: Annotated[int, Field(ge=0, le=64, description="GPUs the box should have; fewer is a fault.")] = 0
 

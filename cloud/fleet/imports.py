@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import Name
+from cloud.fleet.scalars import shortened
 from cloud.fleet.site import Contact, SiteKind, SiteSpec, zone_of
 
 COLUMNS: Final = ("name", "displayName", "timeZone", "region", "kind", "uplinkMbps")
@@ -24,7 +25,6 @@ _ADVICE: Final = {
     "uplinkMbps": "write a whole number of Mbit/s from 1 to 1000000, or leave it empty",
     "timeZone": "write an IANA time zone, for example Asia/Shanghai",
 }
-_SHOWN: Final = 40  # characters of a bad value in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _bad_header(columns: list[str]) -> Iterator[str]:
     for column in columns:
         if column not in COLUMNS and not _CONTACT.fullmatch(column):
             known = ", ".join([*COLUMNS, *CONTACT_COLUMNS])
-            yield f"column {_short(column)} is not known; remove it or use one of {known} (contacts may be numbered)"
+            yield f"column {shortened(column)} is not known; remove it or use one of {known} (contacts may be numbered)"
     if "name" not in columns:
         yield "column 'name' is missing; add it: the name of the EdgeSite"
 
@@ -210,12 +210,12 @@ def _bad_row(row: Row, seen: Mapping[str, int]) -> Iterator[str]:
     try:
         _NAME.validate_python(row.name)
     except ValidationError as bad:
-        yield from (f"name {_short(row.name)}: {_words(error)}" for error in bad.errors())
+        yield from (f"name {shortened(row.name)}: {_words(error)}" for error in bad.errors())
     if row.name in seen:
-        yield f"name {_short(row.name)}: line {seen[row.name]} has it already; keep one of the two"
+        yield f"name {shortened(row.name)}: line {seen[row.name]} has it already; keep one of the two"
     zone = row.cells.get("timeZone")
     if zone and zone_of(zone) is None:
-        yield f"timeZone {_short(zone)}: there is no such time zone; {_ADVICE['timeZone']}"
+        yield f"timeZone {shortened(zone)}: there is no such time zone; {_ADVICE['timeZone']}"
 
 
 def _wish(row: Row, before: SiteSpec | None) -> Wish:
@@ -249,15 +249,10 @@ def _told(bad: ValidationError, row: Row) -> Iterator[str]:
         if error["type"] == "missing":
             yield f"{column} is missing; {_ADVICE.get(column, 'add it')}"
         elif column != "timeZone" or not row.cells.get(column):
-            yield f"{column} {_short(row.cells.get(column, error['input']))}: {_ADVICE.get(column) or _words(error)}"
+            yield f"{column} {shortened(row.cells.get(column, error['input']))}: {_ADVICE.get(column) or _words(error)}"
 
 
 def _words(error: Any) -> str:  # noqa: ANN401 - a dictionary of pydantic's
     """Return an objection of pydantic's as advice: our own words, or its sentence about length."""
     said = str(error.get("ctx", {}).get("error") or error["msg"])
     return said.rpartition("': ")[2].replace("String should have", "must have")
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -14,6 +14,18 @@ _DURATION = r"^((0|[1-9][0-9]{0,6})[smh]|(0|[1-9][0-9]{0,5})d)$"  # bounded: now
 _PERCENT = r"^(0|[1-9][0-9]?|100)%$"
 _TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _MOST = 1_000_000  # of anything that is counted
+_QUOTED = 60  # characters of a bad value in a message
+
+
+def shortened(value: object) -> str:
+    """Return what somebody wrote as a message quotes it: not at any length, and nothing nested."""
+    match value:
+        case str():
+            return repr(value) if len(value) <= _QUOTED else f"{value[:_QUOTED]!r}…"
+        case int() | float() | None:
+            return repr(value)
+        case _:
+            return f"a {type(value).__name__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class Spelled:
     def check(self, text: str) -> str:
         """Return the text if it matches. Raises ValueError that says how it is written."""
         if not re.fullmatch(self.pattern, text):
-            raise ValueError(f"{text!r}: {self.words}")
+            raise ValueError(f"{shortened(text)}: {self.words}")
         return text
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
@@ -48,7 +60,7 @@ def parse_duration(text: object) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str):
-        raise ValueError(f"{text!r}: {_DURATION_SPELLED.words}")  # noqa: TRY004 - pydantic turns only ValueError into its own
+        raise ValueError(f"{shortened(text)}: {_DURATION_SPELLED.words}")  # noqa: TRY004 - pydantic turns only ValueError into its own
     written = _DURATION_SPELLED.check(text)
     return timedelta(seconds=int(written[:-1]) * _UNITS[written[-1]])
 
@@ -91,7 +103,7 @@ def parse_share(given: object) -> Share:
         return Share(given)
     if isinstance(given, str) and re.fullmatch(_PERCENT, given):
         return Share(int(given[:-1]), percent=True)
-    raise ValueError(f"{given!r}: {_SHARE_WORDS}")
+    raise ValueError(f"{shortened(given)}: {_SHARE_WORDS}")
 
 
 def parse_time_of_day(text: object) -> time:
@@ -99,7 +111,7 @@ def parse_time_of_day(text: object) -> time:
     if isinstance(text, time):
         return text
     if not isinstance(text, str):
-        raise ValueError(f"{text!r}: {_TIME_OF_DAY_SPELLED.words}")  # noqa: TRY004 - as for durations
+        raise ValueError(f"{shortened(text)}: {_TIME_OF_DAY_SPELLED.words}")  # noqa: TRY004 - as for durations
     written = _TIME_OF_DAY_SPELLED.check(text)
     return time(int(written[:2]), int(written[3:]))
 

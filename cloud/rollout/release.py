@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, one_per
 from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay
@@ -17,6 +17,8 @@ ImageReference = Annotated[
     Field(min_length=1, max_length=512),
     Spelled(r"^[^\s]+$", "write an image reference without blanks, for example registry.example/scan:2.0"),
 ]
+_DEEPEST: Final = 40  # levels of a pod template; Kubernetes' own go to about 15
+_WIDEST: Final = 10_000  # parts of it at one level; keeps repeated YAML aliases from growing without end
 
 
 class Cutover(StrEnum):
@@ -99,6 +101,19 @@ class Override(Part):
     resources: Annotated[Resources | None, Field(description="Resources instead of the template's.")] = None
 
 
+def _walkable(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template. Raises ValueError if walking it would take for ever or nest too deep."""
+    level: list[Any] = [template]
+    for _ in range(_DEEPEST):
+        inside = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+        if len(level) > _WIDEST:
+            raise ValueError(f"more than {_WIDEST} parts at one depth: write a smaller pod template")
+        if not level:
+            return template
+    raise ValueError(f"nested deeper than {_DEEPEST}: write a pod template, see kubectl explain ds.spec.template")
+
+
 class Workload(Part):
     """What is released."""
 
@@ -121,6 +136,7 @@ class Workload(Part):
             description="Pod template as in a DaemonSet; `image` replaces the image of its main container.",
             json_schema_extra=rules.POD_TEMPLATE,
         ),
+        AfterValidator(lambda template: template and _walkable(template)),
     ] = None
     overrides: Annotated[tuple[Override, ...], Field(max_length=16, description="What differs on some boxes.")] = ()
     cutover: Annotated[
