@@ -1,0 +1,166 @@
+"""The operator's process: settings, access, kopf, and how it ends."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import kopf
+import structlog
+from prometheus_client import start_http_server
+
+from cloud.fleet.errors import SpecError
+from cloud.rollout.cluster import Missing
+from cloud.rollout.connectivity import NodeReady
+from cloud.rollout.handlers import kopf_settings, quiet, registry_of
+from cloud.rollout.kube import KubeCluster, access
+from cloud.rollout.mirror import Mirror
+from cloud.rollout.peering import rival
+from cloud.rollout.registry import Registries
+from cloud.rollout.worker import Blind, Deposed, Work
+from cloud.settings import OperatorSettings
+
+PEERINGS: Final = "/apis/kopf.dev/v1"
+AFRESH: Final = 3  # exit code: nothing is wrong with the settings, start this process again
+
+log = structlog.get_logger("operator")
+
+
+def run(settings: OperatorSettings) -> int:
+    """Run until a signal, or until only a fresh process helps; return the exit code. Raises SpecError."""
+    set_up_logging(settings.log_level)
+    configuration = access()
+    cluster = KubeCluster(configuration)
+    if settings.peering:
+        _must_have_peering(cluster, settings)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.listen)
+    try:
+        return asyncio.run(_operate(settings, cluster, configuration))
+    finally:
+        cluster.close()
+
+
+async def _operate(settings: OperatorSettings, cluster: KubeCluster, configuration: Any) -> int:  # noqa: ANN401 - untyped
+    identity, priority = _identity(), _priority()
+    work = Work(
+        cluster=cluster,
+        registry=Registries(resolve=settings.resolve_images),
+        mirror=Mirror(NodeReady()),
+        pace=settings.pace_seconds,
+        audit_every=settings.audit_seconds,
+        namespaces=settings.namespaces,
+        rival=_rival_check(cluster, settings, identity, priority) if settings.peering else None,
+    )
+    stop = asyncio.Event()
+    log.info("starting", identity=identity, cluster=configuration.host, namespaces=settings.namespaces or "all")
+    looking = asyncio.create_task(work.run(), name="work")
+    looking.add_done_callback(lambda _: stop.set())
+    await kopf.operator(
+        registry=registry_of(work, partial(_credentials, configuration)),
+        settings=kopf_settings(settings.lead_seconds, priority),
+        identity=identity,  # type: ignore[arg-type] # kopf has a name of its own for this str
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        standalone=not settings.peering,
+        peering_name=settings.peering or None,
+        liveness_endpoint=f"http://{settings.listen}:{settings.probe_port}/healthz" if settings.probe_port else None,
+        stop_flag=stop,
+    )
+    if not looking.done():
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        log.info("stopped")
+        return 0
+    return _ended(looking)
+
+
+def _ended(looking: asyncio.Task[None]) -> int:
+    if looking.cancelled():
+        return 0
+    match looking.exception():
+        case None:
+            log.info("stopped")
+            return 0
+        case Deposed() | Blind() as why:
+            log.warning(type(why).__name__, message=f"{why}; this process ends to start afresh")
+            return AFRESH
+        case bug:
+            log.error("Broken", message=str(bug), exc_info=bug)
+            return 1
+
+
+def _identity() -> str:
+    """Return the name under which this process signs the peering object, unique even after a restart of its pod."""
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}-{time.time_ns() // 10**6 % 10**9}"
+
+
+def _priority() -> int:
+    """Return who goes before whom: the oldest process leads, so a new one never takes over from one that works."""
+    return 2**53 - time.time_ns() // 1000  # fits the integers that JSON carries safely
+
+
+def _rival_check(cluster: KubeCluster, settings: OperatorSettings, identity: str, priority: int) -> Any:  # noqa: ANN401
+    paths = [f"{path}/{settings.peering}" for path in _peering_paths(settings)]
+
+    def ask(now: datetime) -> str | None:
+        statuses = (cluster.get(path).get("status") for path in paths)
+        return next((other for one in statuses if (other := rival(one or {}, identity, priority, now))), None)
+
+    return ask
+
+
+def _peering_paths(settings: OperatorSettings) -> list[str]:
+    if not settings.namespaces:
+        return [f"{PEERINGS}/clusterkopfpeerings"]
+    return [f"{PEERINGS}/namespaces/{namespace}/kopfpeerings" for namespace in settings.namespaces]
+
+
+def _must_have_peering(cluster: KubeCluster, settings: OperatorSettings) -> None:
+    """Raise SpecError if operators could not agree on a leader."""
+    for path in _peering_paths(settings):
+        try:
+            cluster.get(f"{path}/{settings.peering}")
+        except Missing as absent:
+            raise SpecError(
+                f"the peering object {settings.peering!r} is missing: kubectl apply -k manifests/base, or set "
+                f"EDGEFLEET_PEERING= to run a single operator"
+            ) from absent
+
+
+def _credentials(configuration: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - a class of an untyped library
+    """Return the same access for kopf's watches."""
+    header = configuration.get_api_key_with_prefix("BearerToken") or configuration.get_api_key_with_prefix(
+        "authorization"
+    )
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        token=header.removeprefix("Bearer ") if header else None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error: JSON lines for machines, text on a terminal."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
+    quiet(number)
+    style = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            style,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,209 @@
+"""One look at a workload: what was gathered goes to the planner, newest release first, and what it decides is written.
+
+The order of writes is the safety: DaemonSets, then the status, locked to the revision that was planned on, then the
+nodes. So a box under way is in the status before its labels change, and of two operators that plan on the same state
+only one gets to move boxes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from cloud.fleet.errors import SpecError, Unavailable
+from cloud.rollout import history, ownership
+from cloud.rollout.actions import Move, Note, Plan, Severity
+from cloud.rollout.cluster import Answer, Cluster, Conflict, Missing, Refused, Verb, Write, manifest
+from cloud.rollout.mirror import Held
+from cloud.rollout.plan import plan
+from cloud.rollout.snapshot import Fleet, Standing, Version
+from cloud.rollout.start import begin, failed, image_of, impossible, predecessor
+from cloud.rollout.status import OVER, ReleaseStatus
+from cloud.rollout.telling import events
+from cloud.rollout.template import daemonset, node_label, render
+from cloud.rollout.views import PREVIOUS_PREFIX, REVERTED_PREFIX, Kind, Raw, ReleaseView, WorkloadKey, memory_name
+
+
+class Registry(Protocol):
+    """Knows which content a tag means."""
+
+    def pin(self, image: str) -> str | None:
+        """Return the image with its digest, or as written if it cannot be told; None: digests are not asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that was decided and written, to be told."""
+
+    release: str
+    note: Note
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at a workload. What has been written stands in ``answers`` even if the look ends with an error."""
+
+    held: Held
+    cluster: Cluster
+    registry: Registry
+    now: datetime
+    answers: list[tuple[Kind, Raw]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    recheck_after: timedelta | None = None  # None: only an event can change anything
+    untold: int = 0  # Events that the API server did not take; the log has them
+
+    def take(self) -> None:
+        """Decide and write. Raises Conflict, Refused, Unavailable; the caller looks again."""
+        self._recheck(self.held.steady_in)
+        views: list[ReleaseView] = []
+        for view in self.held.releases:
+            views.append(self._begun(view, views))
+        for index in reversed(range(len(views))):
+            if views[index].rendered and not impossible(views[index]):
+                views[index] = self._decided(views, index)
+        self._tidy(views)
+
+    def _decided(self, views: Sequence[ReleaseView], index: int) -> ReleaseView:
+        """Plan one release and carry the plan out; return the release as it then stands."""
+        view, fleet = views[index], _fleet(self.held.fleet, views)
+        standing = next(one for one in fleet.standings if one.release.uid == view.mark.uid)
+        decided = plan(ownership.snapshot(fleet, standing), self.now)
+        try:
+            self._ensure(views, view, decided)
+        except SpecError as wrong:
+            return self._fail(view, str(wrong))
+        self._recheck(decided.recheck_after)
+        return self._settle(view, decided)
+
+    def _begun(self, view: ReleaseView, older: Sequence[ReleaseView]) -> ReleaseView:
+        """Return the release with its template settled, in memory: it is written with the first plan."""
+        if view.problem:
+            return self._fail(view, view.problem)
+        if view.release is None or view.status.template is not None or impossible(view):
+            return view
+        release = view.release
+        before = predecessor(older, self.held.daemon_sets)
+        try:
+            pinned = self.registry.pin(image_of(release, before))
+            status = begin(release, view.status, before, pinned)
+            rendered = render(release.namespace, release.spec.workload, status.template or {})
+        except SpecError as wrong:
+            return self._fail(view, str(wrong))
+        return replace(view, status=status, rendered=rendered)
+
+    def _ensure(self, views: Sequence[ReleaseView], view: ReleaseView, decided: Plan) -> None:
+        """Create the DaemonSets that the plan needs. Raises SpecError if the API server does not want the template."""
+        wanted = {version for move in decided.moves for version in move.add}
+        if decided.status.phase not in OVER:
+            wanted |= {one.hash for one in view.rendered}
+        missing = history.absent(self.held.daemon_sets, views, wanted)
+        writes = [
+            Write(Verb.APPLY, Kind.DAEMON_SET, daemonset(owner.release, rendered))
+            for owner, rendered in missing
+            if owner.release is not None
+        ]
+        for answer in self._write(writes):
+            if isinstance(answer, Refused):
+                raise SpecError(f"spec.workload.template: the API server does not take it: {answer}") from answer
+            if isinstance(answer, Exception):
+                raise answer
+
+    def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
+        """Write the status, then move the boxes, then tell; return the release as it now stands."""
+        if decided.status != self._known(view).status:
+            view = self._write_status(view, decided.status)
+        key = self.held.key
+        self._raise_first(self._write([_node_patch(key, move) for move in decided.moves]))
+        self._tell(view, decided.notes)
+        return view
+
+    def _known(self, view: ReleaseView) -> ReleaseView:
+        """Return the release as the cluster has it, without what this look has settled in memory."""
+        return next(one for one in self.held.releases if one.mark.uid == view.mark.uid)
+
+    def _write_status(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseView:
+        namespace, name = view.mark.key
+        lock = {"uid": view.mark.uid, "resourceVersion": str(view.mark.revision)}
+        body = manifest(Kind.RELEASE, name, namespace, metadata=lock, status=status.dump())
+        answers = self._write([Write(Verb.REPLACE, Kind.RELEASE, body, "status")])
+        self._raise_first(answers)
+        return replace(view, status=status)
+
+    def _fail(self, view: ReleaseView, problem: str) -> ReleaseView:
+        """Show the person what is wrong; return the release as it then stands."""
+        status = failed(view, problem, self.now)
+        if status == self._known(view).status:
+            return view
+        view = self._write_status(view, status)
+        self._tell(view, (Note("InvalidSpec", problem, Severity.WARNING),))
+        return view
+
+    def _tidy(self, views: Sequence[ReleaseView]) -> None:
+        """Remove DaemonSets that nothing needs; one that another took away meanwhile is no loss."""
+        old = history.obsolete(self.held.daemon_sets, views, self.held.fleet.boxes)
+        self._raise_first(
+            self._write(
+                [
+                    Write(
+                        Verb.DELETE,
+                        Kind.DAEMON_SET,
+                        manifest(Kind.DAEMON_SET, one.mark.key[1], one.mark.key[0], metadata={"uid": one.mark.uid}),
+                    )
+                    for one in old
+                ]
+            )
+        )
+
+    def _tell(self, view: ReleaseView, notes: Sequence[Note]) -> None:
+        """Tell what was decided; a decision stands though an Event of it is lost."""
+        self.decisions += [Decision(view.mark.key[1], note) for note in notes]
+        for event in events(view, notes, self.now):
+            try:
+                self.cluster.tell(event)
+            except (Conflict, Missing, Refused, Unavailable):
+                self.untold += 1
+
+    def _write(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        answers = self.cluster.write(writes) if writes else ()
+        for write, answer in zip(writes, answers, strict=True):
+            if not isinstance(answer, Exception) and write.verb is not Verb.DELETE:
+                self.answers.append((write.kind, answer))
+        return answers
+
+    @staticmethod
+    def _raise_first(answers: Iterable[Answer]) -> None:
+        """Raise the first failure; what is gone needs no write any more."""
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, Missing):
+                raise answer
+
+    def _recheck(self, after: timedelta | None) -> None:
+        if after is not None:
+            self.recheck_after = min(after, self.recheck_after or after)
+
+
+def _fleet(fleet: Fleet, views: Iterable[ReleaseView]) -> Fleet:
+    """Return the fleet with the releases as they now stand."""
+    views = tuple(views)
+    rendered = {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}
+    standings = tuple(
+        Standing(view.release, view.status, tuple(one.hash for one in view.rendered))
+        for view in views
+        if view.release is not None
+    )
+    return replace(fleet, standings=standings, versions={**fleet.versions, **rendered})
+
+
+def _node_patch(key: WorkloadKey, move: Move) -> Write:
+    """Return the one merge patch that carries out a move: labels, and what the node is to remember."""
+    workload, memory = key[1], memory_name(*key)
+    labels: dict[str, str | None] = {node_label(workload, version): None for version in move.remove}
+    labels |= {node_label(workload, version): "" for version in move.add}
+    annotations: dict[str, str | None] = {}
+    if move.previous is not None:
+        annotations[f"{PREVIOUS_PREFIX}{memory}"] = move.previous or None
+    if move.reverted is not None:
+        annotations[f"{REVERTED_PREFIX}{memory}"] = move.reverted or None
+    metadata: dict[str, Any] = {"labels": labels, **({"annotations": annotations} if annotations else {})}
+    return Write(Verb.MERGE, Kind.NODE, manifest(Kind.NODE, move.box, metadata=metadata))

@@ -1,0 +1,155 @@
+"""Asks a container registry which digest a tag means, over HTTP: anonymous, verified, bounded, and never elsewhere.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md, and Docker's token flow for anonymous pulls.
+"""
+
+import hashlib
+import ipaddress
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+
+TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)  # seconds; a release waits for it once
+LARGEST: Final = 4 * 2**20  # bytes of a manifest: the limit registries themselves set
+WHOLE: Final = 20.0  # seconds for one answer, however slowly it drips
+MANIFESTS: Final = (  # an index comes first: its digest holds for every architecture
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+)
+LONGEST: Final = 512  # characters of a reference, as in the resource's schema
+_CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
+_REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_TAG: Final = re.compile(r"\w[\w.-]{0,127}")
+
+log = structlog.get_logger("registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image reference in its parts."""
+
+    host: str  # with its port
+    repository: str
+    tag: str
+
+
+class Untold(Exception):  # noqa: N818 - it states what happened
+    """The registry did not tell the digest."""
+
+
+def reference(image: str) -> Reference | None:
+    """Return the parts of a reference by tag; None: it names a digest already, or is none.
+
+    A name without a host means Docker Hub, as container runtimes read it.
+    """
+    if "@" in image:
+        return None
+    first, slash, rest = image.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        host, path = first, rest
+    else:
+        host, path = "registry-1.docker.io", image if slash else f"library/{image}"
+    name, _, tag = path.partition(":")
+    tag = tag or "latest"
+    return Reference(host, name, tag) if _REPOSITORY.fullmatch(name) and _TAG.fullmatch(tag) else None
+
+
+class Registries:
+    """Settles tags, each release once."""
+
+    def __init__(self, *, resolve: bool) -> None:
+        """``resolve`` False: never ask a registry."""
+        self._resolve = resolve
+
+    def pin(self, image: str) -> str | None:
+        """Return the image with its digest, or as written if nobody tells; None: not asked for."""
+        if not self._resolve:
+            return None
+        wanted = reference(image)
+        if wanted is None:
+            return image
+        try:
+            pinned = f"{image}@{digest_of(wanted)}"
+        except (Untold, httpx.HTTPError, httpx.InvalidURL, OSError) as why:
+            log.warning("digest not told", image=image, reason=str(why) or type(why).__name__)
+            return image
+        return pinned if len(pinned) <= LONGEST else image
+
+
+def digest_of(wanted: Reference) -> str:
+    """Return the digest of a tag. Raises Untold, httpx.HTTPError, OSError."""
+    scheme = "http" if _is_loopback(wanted.host) else "https"
+    url = f"{scheme}://{wanted.host}/v2/{wanted.repository}/manifests/{wanted.tag}"
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+        status, headers, body = _fetch(client, url, {"Accept": MANIFESTS})
+        if status == httpx.codes.UNAUTHORIZED:
+            token = _token(client, headers.get("www-authenticate", ""), scheme)
+            status, headers, body = _fetch(client, url, {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"})
+        if status != httpx.codes.OK:
+            raise Untold(f"{wanted.host} answers {status}")
+    told, real = headers.get("docker-content-digest", ""), f"sha256:{hashlib.sha256(body).hexdigest()}"
+    if told and told != real:
+        raise Untold(f"{wanted.host} says {told[:80]!r} but sent contents of {real}")
+    return real
+
+
+def _token(client: httpx.Client, challenge: str, scheme: str) -> str:
+    """Return an anonymous pull token from where the registry says. Raises Untold."""
+    kind, _, rest = challenge.partition(" ")
+    asked = dict(_CHALLENGE.findall(rest))
+    realm = asked.pop("realm", "")
+    if kind.lower() != "bearer" or urlsplit(realm).scheme not in {"https", scheme}:
+        raise Untold(f"it wants {kind or 'a login'}, and only anonymous pulls over https are tried")
+    query = {name: asked[name] for name in ("service", "scope") if name in asked}
+    status, _, body = _fetch(client, str(httpx.URL(realm, params=query)), {})
+    try:
+        answer = httpx.Response(status, content=body).json()
+        token = answer.get("token") or answer.get("access_token")
+    except (ValueError, AttributeError):
+        token = None
+    if status != httpx.codes.OK or not isinstance(token, str):
+        raise Untold(f"{urlsplit(realm).hostname} gives no anonymous token ({status})")
+    return token
+
+
+def _fetch(client: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
+    """Return status, headers and body of one GET, the body up to a limit. Raises Untold, httpx.HTTPError, OSError."""
+    parts = httpx.URL(url)
+    _must_be_outside(parts.host, parts.port or (443 if parts.scheme == "https" else 80), parts.scheme)
+    end = time.monotonic() + WHOLE
+    with client.stream("GET", parts, headers={"Accept-Encoding": "identity", **headers}) as answer:
+        body = b""
+        for piece in answer.iter_raw():
+            body += piece
+            if len(body) > LARGEST or time.monotonic() > end:
+                raise Untold(f"{parts.host} sends more than {LARGEST} bytes, or for more than {WHOLE:.0f} s")
+        return answer.status_code, answer.headers, body
+
+
+def _must_be_outside(host: str, port: int, scheme: str) -> None:
+    """Refuse addresses that a release must not make us ask: link-local ones serve the cloud's credentials."""
+    for address in _addresses(host, port):
+        forbidden = address.is_link_local or address.is_multicast or address.is_unspecified
+        if forbidden or (scheme == "http" and not address.is_loopback):
+            raise Untold(f"{host} is at {address}, which is not asked")
+
+
+def _addresses(host: str, port: int) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        yield getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_loopback(host: str) -> bool:
+    name = httpx.URL(f"http://{host}").host
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,102 @@
+"""How a release begins: which pod template it settles on, once for all its boxes; or why it cannot be carried out."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from cloud.fleet.resource import Condition, ConditionStatus, settle_condition
+from cloud.rollout.conditions import conditions_of
+from cloud.rollout.release import Release
+from cloud.rollout.status import Phase, ReleaseStatus
+from cloud.rollout.template import VERSION_LABEL, WORKLOAD_LABEL, render, resolve
+from cloud.rollout.views import DaemonSetView, ReleaseView
+
+_OURS: Final = ("nodeSelector", "tolerations", "affinity")  # what rendering puts into a template
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """What a release that names only an image takes its template from."""
+
+    release: str = ""  # name; empty: there is none
+    template: Mapping[str, Any] | None = None  # None: there is none
+
+
+def impossible(view: ReleaseView) -> bool:
+    """Tell whether the release is known to be impossible as it is written now."""
+    return view.status.phase is Phase.FAILED and view.status.observed_generation == view.generation
+
+
+def predecessor(older: Sequence[ReleaseView], daemon_sets: Sequence[DaemonSetView]) -> Predecessor:
+    """Return what came before: the newest older release that has begun, else the newest DaemonSet of the workload.
+
+    ``older``: the releases of the workload before this one, oldest first.
+    """
+    for view in reversed(older):
+        if view.status.template is not None:
+            return Predecessor(view.mark.key[1], view.status.template)
+    newest = max(daemon_sets, key=lambda one: (one.created, one.version), default=None)
+    return Predecessor(newest.release, _unrendered(newest.template)) if newest is not None else Predecessor()
+
+
+def image_of(release: Release, before: Predecessor) -> str:
+    """Return the image reference that the release means, as written. Raises SpecError."""
+    containers = resolve(release.spec.workload, before.template)["spec"]["containers"]
+    name = release.spec.workload.name
+    main = next((one for one in containers if one.get("name") == name), containers[0])
+    return str(main.get("image") or "")
+
+
+def begin(release: Release, status: ReleaseStatus, before: Predecessor, pinned: str | None) -> ReleaseStatus:
+    """Return the status with the template settled. Raises SpecError.
+
+    ``pinned``: the image with its digest, or as written where no registry told it; None: digests are not asked for.
+    """
+    workload = release.spec.workload
+    if pinned:
+        workload = workload.model_copy(update={"image": pinned})
+    template = resolve(workload, before.template)
+    update = {
+        "template": template,
+        "version": render(release.namespace, workload, template)[-1].hash,
+        "resolved_image": pinned or "",
+        "previous_release": before.release,
+        "phase": Phase.PENDING,
+        "conditions": tuple(one for one in status.conditions if one.type != "Stalled"),
+    }
+    return status.model_copy(update=update)
+
+
+def failed(view: ReleaseView, problem: str, now: datetime) -> ReleaseStatus:
+    """Return the status of a release that cannot be carried out as written."""
+    status = view.status.model_copy(
+        update={
+            "phase": Phase.FAILED,
+            "message": problem[:1024],
+            "waiting_on": None,
+            "observed_generation": view.generation,
+        }
+    )
+    stalled = Condition(
+        type="Stalled",
+        status=ConditionStatus.TRUE,
+        reason="InvalidSpec",
+        message=problem[:1024],
+        last_transition_time=now,
+        observed_generation=view.generation,
+    )
+    others = tuple(one for one in conditions_of(status, now) if one.type != "Stalled")
+    return status.model_copy(update={"conditions": (*others, settle_condition(view.status.conditions, stalled))})
+
+
+def _unrendered(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pod template as a person would have written it, out of a DaemonSet's."""
+    plain = deepcopy(dict(template))
+    labels = (plain.get("metadata") or {}).get("labels") or {}
+    plain["metadata"] = {
+        "labels": {key: value for key, value in labels.items() if key not in {WORKLOAD_LABEL, VERSION_LABEL}}
+    }
+    plain["spec"] = {key: value for key, value in plain["spec"].items() if key not in _OURS}
+    return plain

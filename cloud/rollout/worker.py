@@ -1,0 +1,286 @@
+"""The loop of the operator: watches feed the mirror, wake-ups choose a workload, a thread looks at it.
+
+Everything here runs in kopf's event loop but for what is handed to threads: deciding and all requests. So the mirror
+has one owner, and what a look gathered is one moment. A look that fails comes again with growing delay, whatever
+failed: one bad release must not stop the others.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from cloud.fleet.errors import Unavailable
+from cloud.rollout import metrics
+from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
+from cloud.rollout.mirror import UPKEEP, Drift, Mirror
+from cloud.rollout.parsing import mark
+from cloud.rollout.reconcile import Look, Registry
+from cloud.rollout.upkeep import keep_boxes
+from cloud.rollout.views import Kind, Mark, Raw, WorkloadKey
+from cloud.rollout.wakeups import Wakeups
+
+LOOKERS: Final = 4  # workloads looked at at one time
+STUCK_AFTER: Final = 180.0  # seconds that one look may take before the process counts as hung
+BLIND_AFTER: Final = 3  # audits in a row that found an object missed, before the watch counts as dead
+AUDIT_AGAIN: Final = 2.0  # seconds until an audit that found a difference is repeated
+FIRST_AUDITS: Final = 0.2  # seconds between audits while the first lists still come in
+LEADER_CHECK: Final = 5.0  # seconds that an answer about who leads is good for
+
+log = structlog.get_logger("operator")
+T = TypeVar("T")
+
+
+class Deposed(Exception):  # noqa: N818 - it states what happened
+    """Another operator leads now: this process ends, and starts afresh as its standby."""
+
+
+class Blind(Exception):  # noqa: N818 - the same
+    """A watch brings nothing though the cluster changes: only a fresh process helps."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One operator's state. All methods but ``stop`` are for the event loop's thread."""
+
+    cluster: Cluster
+    registry: Registry
+    mirror: Mirror
+    pace: float  # seconds between two looks at one workload
+    audit_every: float  # seconds
+    namespaces: tuple[str, ...] = ()  # empty: all
+    rival: Callable[[datetime], str | None] | None = None  # who leads instead of us, asked of the cluster; None: alone
+    queue: Wakeups[WorkloadKey] = field(init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: asyncio.Event = field(default_factory=asyncio.Event)  # set: kopf lets us lead, watches run
+    _audit_now: asyncio.Event = field(default_factory=asyncio.Event)
+    _synced: bool = False  # what is held was once found equal to the cluster
+    _stopping: bool = False
+    _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
+    _missed: Counter[tuple[Kind, str, str]] = field(default_factory=Counter)
+    _lead_known: float = -1e9  # when the cluster last said that we lead
+    _lookers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.queue = Wakeups(self.pace)
+        self._threads = ThreadPoolExecutor(LOOKERS + 1, thread_name_prefix="look")
+
+    def seen(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
+        """Take in one event of a watch; type None: an object of a list with which a watch begins."""
+        metrics.WATCH_EVENTS.labels(kind=kind.value).inc()
+        if not self._watching.is_set():
+            self._watching.set()
+            metrics.LEADING.set(1)
+            log.info("leading", message="watches run; looking at every release once all is listed")
+        if event_type == "DELETED":
+            one = mark(raw)
+            self._wake(self.mirror.drop(kind, one.key, one.uid))
+            return
+        self._wake(self.mirror.absorb(kind, raw, _now()))
+        if event_type is None and self._synced:
+            self._audit_now.set()  # a list anew: what was deleted in between brings no event
+
+    async def run(self) -> None:
+        """Look at what is woken until stopped. Raises Deposed, Blind."""
+        self._lookers = [asyncio.create_task(self._looker(), name=f"looker {number}") for number in range(LOOKERS)]
+        auditor = asyncio.create_task(self._auditor(), name="auditor")
+        try:
+            done, _ = await asyncio.wait([*self._lookers, auditor], return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*self._lookers, auditor):
+                task.cancel()
+            await asyncio.gather(*self._lookers, auditor, return_exceptions=True)
+
+    async def stop(self, seconds: float) -> None:
+        """Begin no look any more; let those under way end, for so long at most."""
+        self._stopping = True
+        self._news.set()
+        if self._lookers:
+            await asyncio.wait(self._lookers, timeout=seconds)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        metrics.LEADING.set(0)
+
+    def stuck(self) -> str | None:
+        """Return why this process is no good any more; None: it is well."""
+        now = time.monotonic()
+        slow = [key for key, since in self._busy_since.items() if now - since > STUCK_AFTER]
+        return f"the look at {slow[0]} takes more than {STUCK_AFTER:.0f} s" if slow else None
+
+    async def _looker(self) -> None:
+        while not self._stopping:
+            key = self.queue.take(time.monotonic()) if self._synced else None
+            if key is not None:
+                await self._look(key)
+                continue
+            due = self.queue.next_due() if self._synced else None
+            self._news.clear()
+            timeout = None if due is None else max(0.0, due - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), timeout)
+
+    async def _look(self, key: WorkloadKey) -> None:
+        began = self._busy_since[key] = time.monotonic()
+        result = "done"
+        failure: Exception | None = None
+        try:
+            await self._must_lead()
+            await (self._upkeep() if key == UPKEEP else self._reconcile(key))
+        except Conflict as lost:
+            result, failure = "conflict", lost
+        except Unavailable as lost:
+            result, failure = "unavailable", lost
+        except Refused as lost:
+            result, failure = "refused", lost
+        except Deposed:
+            raise
+        except Exception as bug:  # noqa: BLE001 - the loop must outlive one bad release
+            result, failure = "broken", bug
+        finally:
+            del self._busy_since[key]
+        metrics.RECONCILE_SECONDS.labels(result=result).observe(time.monotonic() - began)
+        if failure is None:
+            self.queue.done(key)
+        else:
+            delay = self.queue.failed(key, time.monotonic(), random.random())  # noqa: S311 - jitter
+            self._report(key, result, failure, delay)
+        self._measure()
+
+    async def _reconcile(self, key: WorkloadKey) -> None:
+        now = _now()
+        look = Look(self.mirror.held(key, now), self.cluster, self.registry, now)
+        if not look.held.releases and not look.held.daemon_sets:
+            return
+        try:
+            await self._in_thread(look.take)
+        finally:
+            for kind, raw in look.answers:
+                self._wake(self._learned(kind, raw))
+            for decision in look.decisions:
+                name = f"{key[0]}/{decision.release}"
+                log.info(decision.note.reason, release=name, workload=key[1], message=decision.note.message)
+            metrics.ERRORS.labels(error="EventLost").inc(look.untold)
+        if look.recheck_after is not None:
+            self._wake({key}, look.recheck_after.total_seconds())
+
+    async def _upkeep(self) -> None:
+        keep = keep_boxes(self.mirror, _now())
+        for one in keep.unfit:
+            log.warning("UnfitNode", node=one.box, message=one.problem)
+        answers = await self._in_thread(lambda: self.cluster.write(keep.writes)) if keep.writes else ()
+        for write, answer in zip(keep.writes, answers, strict=True):
+            if not isinstance(answer, Exception):
+                self._wake(self._learned(write.kind, answer))
+        failed = [answer for answer in answers if isinstance(answer, Exception)]
+        if failed:
+            raise failed[0]
+        if keep.more:
+            self._wake({UPKEEP})
+
+    def _learned(self, kind: Kind, raw: Raw) -> frozenset[WorkloadKey]:
+        """Take in the answer to a write of ours, so that nothing is planned on what we know to be old."""
+        created = kind in {Kind.DAEMON_SET, Kind.BOX}
+        return self.mirror.absorb(kind, raw, _now()) if created else self.mirror.refresh(kind, raw, _now())
+
+    async def _auditor(self) -> None:
+        """Compare what is held with the cluster: before the first look, after each list anew, and now and then."""
+        await self._watching.wait()
+        while not self._stopping:
+            clean, again = False, AUDIT_AGAIN if self._synced else FIRST_AUDITS
+            try:
+                clean = await self._audit()
+            except (Unavailable, Refused) as lost:
+                again = AUDIT_AGAIN
+                self._report(("", "audit"), "audit", lost, again)
+            if clean and not self._synced:
+                self._synced = True
+                self._wake(self.mirror.workloads() | {UPKEEP})
+            self._audit_now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._audit_now.wait(), self.audit_every if clean else again)
+                await asyncio.sleep(AUDIT_AGAIN)  # a list anew comes object by object
+
+    async def _audit(self) -> bool:
+        """Drop ghosts and count what was missed; tell whether nothing was. Raises Blind, Refused, Unavailable."""
+        await self._must_lead()
+        missed: Counter[tuple[Kind, str, str]] = Counter()
+        for kind in Kind:
+            drift = await self._drift(kind)
+            for key in drift.ghosts:
+                self._wake(self.mirror.drop(kind, key, ""))
+            missed.update((kind, *key) for key in drift.missed)
+            if self._synced:
+                metrics.DRIFT.labels(kind=kind.value, how="ghost").inc(len(drift.ghosts))
+                metrics.DRIFT.labels(kind=kind.value, how="missed").inc(len(drift.missed))
+        self._missed = Counter({one: self._missed[one] + 1 for one in missed})
+        if self._synced and any(times >= BLIND_AFTER for times in self._missed.values()):
+            kind, namespace, name = max(self._missed, key=lambda one: self._missed[one])
+            raise Blind(f"the watch of {kind} missed {namespace}/{name} in {BLIND_AFTER} audits; starting afresh")
+        if not missed:
+            metrics.AUDIT_AGE.set_to_current_time()
+        return not missed
+
+    async def _drift(self, kind: Kind) -> Drift:
+        before = self.mirror.marks(kind)
+        listed: list[Mark] = []
+        with contextlib.suppress(Missing):  # its CRD is not installed
+            for namespace in self.namespaces or ("",):
+                listed += await self._in_thread(partial(self.cluster.marks, kind, namespace))
+        return self.mirror.drift(kind, before, listed)
+
+    async def _must_lead(self) -> None:
+        """Raise Deposed if another operator leads."""
+        if self.rival is None or time.monotonic() - self._lead_known < LEADER_CHECK:
+            return
+        rival = self.rival
+        other = await self._in_thread(lambda: rival(_now()))
+        if other is not None:
+            raise Deposed(f"operator {other} leads")
+        self._lead_known = time.monotonic()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _wake(self, keys: Iterable[WorkloadKey], after: float = 0.0) -> None:
+        for key in keys:
+            if not self.queue.wake(key, time.monotonic() + after):
+                log.error(
+                    "QueueFull", workload=key[1], message="more workloads than one operator takes; looked at later"
+                )
+            self._news.set()
+
+    def _report(self, key: WorkloadKey, result: str, failure: Exception, delay: float) -> None:
+        metrics.ERRORS.labels(error=type(failure).__name__).inc()
+        about: Mapping[str, Any] = {"namespace": key[0], "workload": key[1], "retry_in": round(delay, 1)}
+        match result:
+            case "broken":
+                log.error("Broken", message=str(failure), exc_info=failure, **about)
+            case "conflict":
+                log.debug("Conflict", message=str(failure), **about)
+            case _:
+                log.warning(type(failure).__name__, message=str(failure), **about)
+
+    def _measure(self) -> None:
+        metrics.QUEUE.set(len(self.queue))
+        phases = Counter(view.status.phase.value for view in self.mirror.releases())
+        metrics.RELEASES.clear()
+        for phase, number in phases.items():
+            metrics.RELEASES.labels(phase=phase).set(number)
+        states = Counter("online" if verdict.online else "dark" for _, verdict in self.mirror.nodes().values())
+        for state in ("online", "dark"):
+            metrics.BOXES.labels(state=state).set(states[state])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

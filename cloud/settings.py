@@ -1,0 +1,74 @@
+"""Settings of the cloud's processes: from the environment, all problems reported at once, at start."""
+
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cloud.fleet.errors import SpecError
+
+PREFIX: Final = "EDGEFLEET_"
+
+
+class OperatorSettings(BaseSettings):
+    """What can be set of the operator; each as an environment variable with the prefix ``EDGEFLEET_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    namespaces: Annotated[
+        tuple[str, ...],
+        Field(description='Namespaces whose releases are carried out, as JSON: ["a", "b"]. Empty: all of them.'),
+    ] = ()
+    peering: Annotated[
+        str,
+        Field(
+            max_length=253,
+            description="Name of the peering object through which operators agree on a leader. Empty: run alone.",
+        ),
+    ] = "edgefleet-operator"
+    lead_seconds: Annotated[
+        int,
+        Field(
+            ge=12,
+            le=300,
+            description="A leader that has not signed for so long is replaced. It signs up to 10 s before; 20 s is "
+            "the shortest that outlives one lost request.",
+        ),
+    ] = 20
+    metrics_port: Annotated[int, Field(ge=0, le=65535, description="Port of /metrics; 0: none.")] = 9464
+    probe_port: Annotated[int, Field(ge=0, le=65535, description="Port of /healthz; 0: none.")] = 8464
+    listen: Annotated[str, Field(description="Address that /metrics and /healthz listen on; 0.0.0.0 in a pod.")] = (
+        "127.0.0.1"
+    )
+    resolve_images: Annotated[
+        bool,
+        Field(description="Ask the registry once per release which digest the tag means, so that all boxes get that."),
+    ] = True
+    audit_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="How often what watches brought is compared with the cluster. A comparison lists only names: "
+            "20 requests for 10,000 boxes.",
+        ),
+    ] = 300.0
+    pace_seconds: Annotated[
+        float,
+        Field(ge=0.05, le=60, description="Seconds between two looks at one workload, so between two status writes."),
+    ] = 1.0
+    log_level: Annotated[
+        str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe line that is logged.")
+    ] = "info"
+
+
+def load(**given: object) -> OperatorSettings:
+    """Return the settings; what is ``given`` and not None goes before the environment.
+
+    Raises SpecError that names every bad one.
+    """
+    try:
+        return OperatorSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as wrong:
+        problems = (f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong.errors(include_url=False))
+        raise SpecError("settings: " + "; ".join(problems)) from wrong
