@@ -14,9 +14,10 @@ from cloud.fleet.resource import API_VERSION, SITE_LABEL
 from cloud.rollout.cluster import RESOURCES
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
+from cloud.rollout.parsing import parse
 from cloud.rollout.release import Release
 from cloud.rollout.status import ReleaseStatus
-from cloud.rollout.views import Kind, ReleaseView, parse
+from cloud.rollout.views import Kind, ReleaseView
 
 RELEASES: Final = f"/apis/{API_VERSION}/edgereleases"
 NODES: Final = "/api/v1/nodes"

@@ -12,15 +12,17 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 _VERBS: Final = {  # "resource.group": what the operator does with it; a test holds this to its ClusterRole
-    "nodes": "get list watch patch",
+    "nodes": "list watch patch",
     "pods": "list watch",
     "events": "get create patch",
-    "daemonsets.apps": "get list watch create patch delete",
-    f"edgesites.{GROUP}": "get list watch",
-    f"edgeboxes.{GROUP}": "get list watch create patch delete",
+    "daemonsets.apps": "list watch create patch delete",
+    f"edgesites.{GROUP}": "list watch",
+    f"edgeboxes.{GROUP}": "list watch create patch",
     f"edgeboxes/status.{GROUP}": "patch",
-    f"edgereleases.{GROUP}": "get list watch patch",
-    f"edgereleases/status.{GROUP}": "patch",
+    f"edgereleases.{GROUP}": "list watch",
+    f"edgereleases/status.{GROUP}": "update",
+    "customresourcedefinitions.apiextensions.k8s.io": "list watch",
+    "clusterkopfpeerings.kopf.dev": "get list watch patch",
 }
 OPERATOR_NEEDS: Final = tuple(
     Permission(group, resource, verb)
