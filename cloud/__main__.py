@@ -5,7 +5,7 @@ from importlib.metadata import version as installed
 
 import typer
 
-from cloud.cli import control, crds, doctor, output, plan, releases, sites, why
+from cloud.cli import control, crds, doctor, operator, output, plan, releases, sites, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
 from cloud.fleet.errors import SpecError, Unavailable
@@ -42,6 +42,7 @@ for command in (
     control.resume,
     control.rollback,
     control.halt,
+    operator.operator,
     doctor.doctor,
     crds.crds,
     version,

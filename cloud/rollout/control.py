@@ -4,7 +4,7 @@ Every function returns a Change; the same command twice is the same as once. Spe
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from cloud.fleet.errors import SpecError
 from cloud.rollout.release import Abort, Approval, Release
@@ -84,6 +84,8 @@ def consequence(status: ReleaseStatus, how: Abort) -> str:
         case Abort.HALT:
             left = counts.targeted - touched
             return f"{touched} boxes stay on the new version, {left} stay on the old one; no box is moved any more"
+        case _:
+            assert_never(how)
 
 
 def started(stage: StageStatus) -> bool:

@@ -68,12 +68,14 @@ class Preview:
 def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> Preview:
     """Return what the release of that name would do from now on if every moved box is ready after ``ready_after``."""
     run = _Run(fleet, name, now, ready_after)
-    first = run.snapshot()
+    first, endless = run.snapshot(), ""
     for _ in range(MOST_TURNS):
         outcome = plan(run.snapshot(), run.now)
         run.play(outcome)
         if not run.wait(outcome):
             break
+    else:
+        endless = f"the preview was broken off after {MOST_TURNS} turns of the planner"
     last, status = run.snapshot(), run.standing.status
     left = [box for box in last.boxes if last.standing.version_for(box) not in box.versions]
     return Preview(
@@ -83,7 +85,7 @@ def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> P
         pauses=tuple(run.pauses),
         status=status,
         ends=run.now,
-        blocked=_blocked(last, status),
+        blocked=endless or _blocked(last, status),
         dark=_names(box for box in left if not box.online),
         held=_names(box for box in left if box.online),
         done=_names(box for box in first.boxes if first.standing.version_for(box) in box.versions),
@@ -140,12 +142,12 @@ class _Run:
         status = outcome.status
         if status.phase in OVER or self._helped(status):
             return status.phase not in OVER
-        moments = [*self.ready_at.values(), *self._expected(status)]
+        moments = [at for at in (*self.ready_at.values(), *self._expected(status)) if at > self.now]
         if any(not move.add for move in outcome.moves):
             moments.append(self.now + _AT_ONCE)
         if not moments:
             return False
-        self.now = max(min(moments), self.now + _AT_ONCE)
+        self.now = min(moments)
         for name in [name for name, at in self.ready_at.items() if at <= self.now]:
             del self.ready_at[name]
             self.boxes[name] = _ready(self.boxes[name])

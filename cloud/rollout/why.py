@@ -9,7 +9,7 @@ from cloud.rollout.books import State, books, under_way_of
 from cloud.rollout.budget import open_ledger
 from cloud.rollout.checks import Attempt, box_objection, release_objection
 from cloud.rollout.effort import online_time
-from cloud.rollout.ownership import in_force, owner, snapshot
+from cloud.rollout.ownership import owner, snapshot
 from cloud.rollout.progress import unapproved
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.stages import stage_map
@@ -62,19 +62,22 @@ def explain(fleet: Fleet, box: Box, now: datetime) -> Explanation:
 
 
 def _not_owner(standing: Standing, box: Box) -> Iterator[Finding]:
-    """Yield why a release does not have the box; nothing if it was never meant for it."""
+    """Yield why a release newer than the owner does not have the box; nothing if it was never meant for it."""
     release, status = standing.release, standing.status
-    targets = release.spec.targets
-    if not targets.selector.matches(box.labels):
+    effort = status.boxes.get(box.name)
+    if not release.spec.targets.selector.matches(box.labels):
         return
-    if targets.leave_out(box.labels):
+    if release.spec.targets.leave_out(box.labels):
         yield Finding(release.name, "Excluded", "leaves this box out by spec.targets.exclude")
     elif not standing.variants:
         message = status.message or "the operator has not looked at it yet"
         yield Finding(release.name, "NotReady", f"has no version to bring yet: {message}", command="doctor")
-    elif not in_force(standing):
-        message = status.message or "it was ended, or more of its boxes failed than may"
-        yield Finding(release.name, "NotInForce", f"brings its version to no further box: {message}")
+    elif effort is not None and effort.cause:
+        yield Finding(release.name, "Failed", f"failed here with {effort.cause} and was taken back: {status.message}")
+    elif box.reverted == release.uid:
+        yield Finding(release.name, "RolledBack", f"was taken back from this box: {status.message}")
+    else:
+        yield Finding(release.name, "NotInForce", f"brings its version to no further box: {status.message}")
 
 
 def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
@@ -82,16 +85,15 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
     stages = snap.status.stages or tuple(StageStatus(name=one.name) for one in snap.release.spec.stages)
     efforts = snap.status.boxes
     state = books(snap, efforts, stages, now).states[box.name]
-    effort = efforts.get(box.name)
     match state:
         case State.SUCCEEDED:
             return _there(snap, box)
         case State.PENDING:
             return _pending(snap, box, stages, now)
         case State.UPDATING:
-            return _updating(snap, box, effort, now)
+            return _updating(snap, box, efforts[box.name], now)
         case State.FAILED:
-            return _failed(snap, box, effort)
+            return _failed(snap, box, efforts[box.name])
         case State.DEFERRED | State.EXPIRED | State.SKIPPED:
             return _not_now(snap, box, state)
         case State.ROLLED_BACK:
@@ -137,9 +139,7 @@ def _not_started(snap: Snapshot, stages: tuple[StageStatus, ...], index: int) ->
     return _find(snap, "StageNotStarted", message, command=f"status {name}")
 
 
-def _updating(snap: Snapshot, box: Box, effort: Effort | None, now: datetime) -> Finding:
-    if effort is None:
-        return _find(snap, "Updating", "is on its way to the box")
+def _updating(snap: Snapshot, box: Box, effort: Effort, now: datetime) -> Finding:
     gate = snap.release.spec.health
     online = int(online_time(effort, now).total_seconds())
     limit = int(gate.timeout.total_seconds())
@@ -151,10 +151,9 @@ def _updating(snap: Snapshot, box: Box, effort: Effort | None, now: datetime) ->
     return _find(snap, "Updating", message)
 
 
-def _failed(snap: Snapshot, box: Box, effort: Effort | None) -> Finding:
-    cause, attempts = (effort.cause, effort.attempt) if effort else ("", 1)
+def _failed(snap: Snapshot, box: Box, effort: Effort) -> Finding:
     back = "it went back to what it ran before" if snap.release.spec.on_failure.revert_box else "it was left as it is"
-    message = f"failed here: {cause} after {attempts} attempts, and {back}{_trouble(box)}"
+    message = f"failed here: {effort.cause} after {effort.attempt} attempts, and {back}{_trouble(box)}"
     return _find(snap, "Failed", f"{message}; no further attempt: mend the version and create a new EdgeRelease")
 
 
