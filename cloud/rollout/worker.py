@@ -70,6 +70,7 @@ class Work:
     _missed: Counter[tuple[Kind, str, str]] = field(default_factory=Counter)
     _lead_known: float = -1e9  # when the cluster last said that we lead
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
+    _auditing: asyncio.Task[None] | None = None  # None: has not begun
 
     def __post_init__(self) -> None:
         self.queue = Wakeups(self.pace)
@@ -93,21 +94,24 @@ class Work:
     async def run(self) -> None:
         """Look at what is woken until stopped. Raises Deposed, Blind."""
         self._lookers = [asyncio.create_task(self._looker(), name=f"looker {number}") for number in range(LOOKERS)]
-        auditor = asyncio.create_task(self._auditor(), name="auditor")
+        self._auditing = asyncio.create_task(self._auditor(), name="auditor")
+        tasks = [*self._lookers, self._auditing]
         try:
-            done, _ = await asyncio.wait([*self._lookers, auditor], return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
-                task.result()
+                if not task.cancelled():
+                    task.result()
         finally:
-            for task in (*self._lookers, auditor):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._lookers, auditor, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self, seconds: float) -> None:
         """Begin no look any more; let those under way end, for so long at most."""
         self._stopping = True
         self._news.set()
-        if self._lookers:
+        if self._auditing is not None:
+            self._auditing.cancel()
             await asyncio.wait(self._lookers, timeout=seconds)
         self._threads.shutdown(wait=False, cancel_futures=True)
         metrics.LEADING.set(0)
