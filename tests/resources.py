@@ -112,6 +112,13 @@ BAD = (
         offline=False,
     ),
     Bad(
+        "ports that are numbers",
+        release({"workload.template": {"spec": {"containers": [CONTAINER | {"ports": [80]}]}}}),
+        "spec.workload.template.spec.containers[0].ports[0]",
+        "must be of type object",
+        offline=False,
+    ),
+    Bad(
         "a template that chooses nodes",
         release({"workload.template": {"spec": {"containers": [CONTAINER], "nodeSelector": {"a": "b"}}}}),
         "spec.workload.template.spec.nodeSelector",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -86,6 +86,7 @@ class Requirement(Part):
                 return self.key in labels
             case "DoesNotExist":
                 return self.key not in labels
+        assert_never(self.operator)
 
 
 class Selector(Part):

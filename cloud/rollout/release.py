@@ -1,6 +1,7 @@
 """EdgeRelease, the part people write: which version of a workload goes to which boxes, in what order, how gently."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, one_per
-from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay
+from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay, shortened
 from cloud.rollout import rules
 
 Quantity = Annotated[str, Field(min_length=1, max_length=32)]
@@ -18,7 +19,7 @@ ImageReference = Annotated[
     Spelled(r"^[^\s]+$", "write an image reference without blanks, for example registry.example/scan:2.0"),
 ]
 _DEEPEST: Final = 40  # levels of a pod template; Kubernetes' own go to about 15
-_WIDEST: Final = 10_000  # parts of it at one level; keeps repeated YAML aliases from growing without end
+_WIDEST: Final = 10_000  # values in it at one level; keeps repeated YAML aliases from growing without end
 
 
 class Cutover(StrEnum):
@@ -102,16 +103,30 @@ class Override(Part):
 
 
 def _walkable(template: dict[str, Any]) -> dict[str, Any]:
-    """Return the template. Raises ValueError if walking it would take for ever or nest too deep."""
+    """Return the template. Raises ValueError if it is not plain JSON, nests too deep, or has no end."""
     level: list[Any] = [template]
     for _ in range(_DEEPEST):
-        inside = [one.values() if isinstance(one, dict) else one for one in level]
-        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+        level = [value for part in level for value in _inside(part)]
         if len(level) > _WIDEST:
-            raise ValueError(f"more than {_WIDEST} parts at one depth: write a smaller pod template")
+            raise ValueError(f"more than {_WIDEST} values at one depth: write a smaller pod template")
         if not level:
             return template
     raise ValueError(f"nested deeper than {_DEEPEST}: write a pod template, see kubectl explain ds.spec.template")
+
+
+def _inside(part: object) -> Iterable[Any]:
+    """Return the values directly in a part of a template. Raises ValueError if the part cannot be written as JSON."""
+    match part:
+        case dict() if all(isinstance(key, str) for key in part):
+            return part.values()
+        case list():
+            return part
+        case str() | int() | None:
+            return ()
+        case float() if math.isfinite(part):
+            return ()
+        case _:
+            raise ValueError(f"{shortened(part)}: write texts, numbers, lists and objects, and keys that are texts")
 
 
 class Workload(Part):

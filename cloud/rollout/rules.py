@@ -150,6 +150,10 @@ def _absent(field: str) -> dict[str, str]:
     return {"rule": f"!has(self.{field})", "message": f"{field} {_UNWANTED}", "fieldPath": f".{field}"}
 
 
+def _list_of(description: str, most: int) -> dict[str, Any]:
+    return {"type": "array", "maxItems": most, "items": _LOOSE, "description": description}
+
+
 POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go wrong in our own terms
     **_LOOSE,
     "required": ["spec"],
@@ -176,6 +180,9 @@ POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go w
                                 "description": "Name of the container.",
                             },
                             "image": {"type": "string", "maxLength": 512, "description": "Its image."},
+                            "resources": {**_LOOSE, "description": "What it asks for and may use."},
+                            "ports": _list_of("Ports it opens.", 64),
+                            "env": _list_of("Its variables.", 256),
                         },
                     },
                 },
