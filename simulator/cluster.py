@@ -1,0 +1,274 @@
+"""A real Kubernetes and KubeEdge cluster on this machine, with boxes whose uplinks can be cut.
+
+    with Cluster.up(usual_fleet(sites=2, boxes=4), folder) as cluster:
+        cluster.cut("tc-002")
+        ...kubectl --kubeconfig cluster.kubeconfig...
+
+Processes and state are all inside the folder, and nothing outlives the process that called up(), unless it was
+asked to: Cluster.up(..., detached=True) and, from any process, Cluster.attach(folder).
+"""
+
+import contextlib
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from simulator import faults, record
+from simulator.binaries import find_binaries
+from simulator.faults import Fault
+from simulator.fleet import Box, Fleet, Site
+from simulator.keeper import Keeper, spawn
+from simulator.kube import Kube
+from simulator.link import Links, Shape
+from simulator.machine import free_ports, make_room_for_watches
+from simulator.programs import LOOPBACK, Place, Ports, Seat, Timing
+from simulator.progress import ClusterError, Report, Step, silent
+from simulator.record import Record
+from simulator.starting import (
+    boot_boxes,
+    enrolment_token,
+    new_token,
+    open_uplink,
+    start_cloud,
+    wait_for_boxes,
+    write_kubeconfig,
+)
+
+CLOUD_PORTS = 7
+TOKEN_SECONDS = 24 * 3600  # of a service account's kubeconfig
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One running cluster. Calls are for one thread at a time; all raise ClusterError with the next step."""
+
+    record: Record
+    keeper: Keeper
+    kube: Kube
+    _supervisor: subprocess.Popen[bytes] | None = None  # None: attached or detached, it is not our child to wait for
+
+    @classmethod
+    def up(
+        cls,
+        fleet: Fleet,
+        folder: Path,
+        *,
+        report: Report = silent,
+        timing: Timing | None = None,
+        detached: bool = False,
+    ) -> Self:
+        """Start everything and return when every box is Ready; `folder` is emptied first, unless a cluster is up."""
+        folder = folder.absolute()
+        if Keeper(folder).is_alive():
+            raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
+        if raised := make_room_for_watches(len(list(fleet.boxes()))):
+            report(Step(raised))
+        binaries = find_binaries(report)
+        clear(folder)
+        place = Place(
+            binaries.programs, binaries.crds, folder, Ports(*free_ports(CLOUD_PORTS)), new_token(), timing or Timing()
+        )
+        keeper, supervisor = spawn(folder, detached=detached)
+        try:
+            cluster = cls(Record(place, Fleet(()), {}, {}), keeper, start_cloud(place, keeper, report), supervisor)
+            cluster.add_sites(fleet.sites, report=report)
+        except BaseException:
+            end(keeper, supervisor)
+            raise
+        return cluster
+
+    @classmethod
+    def attach(cls, folder: Path) -> Self:
+        """The cluster that is up in a folder, whoever started it."""
+        folder = folder.absolute()
+        if not Keeper(folder).is_alive():
+            raise ClusterError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
+        stored = record.read(folder)
+        server = f"https://{LOOPBACK}:{stored.place.ports.apiserver}"
+        kube = Kube(server, stored.place.pki / "apiserver.crt", stored.place.token)
+        return cls(stored, Keeper(folder), kube)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's, ready for kubectl."""
+        return self.record.place.kubeconfig
+
+    @property
+    def kubectl(self) -> Path:
+        """The kubectl of the cluster's own version."""
+        return self.record.place.programs["kubectl"]
+
+    @property
+    def fleet(self) -> Fleet:
+        """All sites with their boxes as they stand now."""
+        return self.record.fleet
+
+    def cut(self, *sites: str) -> None:
+        """Hold all bytes between these sites and the cloud, both ways."""
+        for site in self._known(sites):
+            self._links.cut(site)
+
+    def heal(self, *sites: str) -> None:
+        """Let the bytes flow again."""
+        for site in self._known(sites):
+            self._links.heal(site)
+
+    def degrade(self, *sites: str, delay_ms: float = 0, loss: float = 0) -> None:
+        """Make uplinks slow (milliseconds one way) and lossy (share of segments, up to 0.9)."""
+        for site in self._known(sites):
+            self._links.degrade(site, delay_ms, loss)
+
+    def links(self) -> dict[str, Shape]:
+        """Every site's uplink as it is now."""
+        return self._links.state()
+
+    def open_target(self, site: str, name: str, address: str) -> int:
+        """Lead one more port of the cloud (host:port) to a site, over its uplink; returns the near port."""
+        self._known([site])
+        return self._links.open(site, {name: address})[name]
+
+    def add_sites(self, sites: Iterable[Site], *, report: Report = silent) -> None:
+        """Build new sites with their boxes, and return when all of these are Ready."""
+        sites = tuple(sites)
+        place = self.record.place
+        boxes = [box.name for site in sites for box in site.boxes]
+        uplinks = {site.name: open_uplink(place, site.name) for site in sites}
+        self.record = replace(
+            self.record,
+            fleet=Fleet((*self.record.fleet.sites, *sites)),
+            seats=self.record.seats | dict(zip(boxes, self._seats(len(boxes)), strict=True)),
+            uplinks=self.record.uplinks | uplinks,
+        )
+        self.record.write()
+        self._boot(boxes)
+        wait_for_boxes(self.kube, boxes, self.keeper, report)
+
+    def add_box(self, site: str, box: Box) -> None:
+        """One box more at a site there is; returns when it is Ready."""
+        self._known([site])
+        standing = next(one for one in self.fleet.sites if one.name == site)
+        self.record = self.record.with_box(standing, box, next(self._seats(1)))
+        self.record.write()
+        self._boot([box.name])
+        self.wait_ready(box.name)
+
+    def stop_box(self, name: str, *, freeze: bool = False) -> None:
+        """Cut a box's power; with `freeze` its processes only stop, as on a machine that hangs."""
+        self.fleet.site_of(name)
+        self.keeper.signal(f"box/{name}", signal.SIGSTOP if freeze else signal.SIGKILL)
+
+    def start_box(self, name: str) -> None:
+        """Boot a box again, or let a frozen one go on; what was on its disk is there."""
+        self.fleet.site_of(name)
+        if f"box/{name}" in self.keeper.pids():
+            self.keeper.signal(f"box/{name}", signal.SIGCONT)
+        else:
+            self._boot([name])
+
+    def reimage_box(self, name: str) -> None:
+        """Replace a box's disk: no database, no images, a new certificate; it enrols again under its name."""
+        self.fleet.site_of(name)
+        self.keeper.signal(f"box/{name}", signal.SIGKILL)
+        shutil.rmtree(self.record.place.box(name))
+        self._boot([name])
+
+    def fault(self, name: str, *wrong: Fault) -> None:
+        """Make these the faults of a box, in place of those before; none makes it well."""
+        self.fleet.site_of(name)
+        faults.write(self.record.place.box(name), wrong)
+
+    def wait_ready(self, *names: str, report: Report = silent) -> None:
+        """Return when these boxes (all, if none is named) are Ready."""
+        wait_for_boxes(self.kube, names or self._box_names(), self.keeper, report)
+
+    def wait_not_ready(self, *names: str) -> None:
+        """Return when Kubernetes has given these boxes up."""
+        wait_for_boxes(self.kube, names, self.keeper, silent, ready=False)
+
+    def kubeconfig_for(self, namespace: str, service_account: str, path: Path) -> Path:
+        """Write a kubeconfig that acts as a service account, by a token that is good for a day."""
+        asked = {"spec": {"expirationSeconds": TOKEN_SECONDS}}
+        answer = self.kube.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token", asked)
+        if answer is None:
+            raise ClusterError(
+                f"no token for service account {namespace}/{service_account}: the API server refused one"
+            )
+        write_kubeconfig(path, self.record.place, answer["status"]["token"], namespace)
+        return path
+
+    def down(self) -> None:
+        """Stop everything; the folder with state and logs stays."""
+        self.kube.close()
+        end(self.keeper, self._supervisor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    @property
+    def _links(self) -> Links:
+        return Links(self.record.place.folder / "link")
+
+    def _known(self, sites: Iterable[str]) -> list[str]:
+        wanted = list(sites)
+        if strange := sorted(set(wanted) - self.record.uplinks.keys()):
+            raise ClusterError(f"site {strange[0]!r} is not in the fleet: `fleetsim cluster status` lists the sites")
+        return wanted
+
+    def _box_names(self) -> list[str]:
+        return [box.name for _, box in self.fleet.boxes()]
+
+    def _boot(self, boxes: Iterable[str]) -> None:
+        token = enrolment_token(self.kube)
+        if token is None:
+            raise ClusterError("cloudcore's enrolment token is gone: read logs/cloudcore.log")
+        boot_boxes(self.record, boxes, self.keeper, token)
+
+    def _seats(self, count: int) -> Iterator[Seat]:
+        taken = {seat.network for seat in self.record.seats.values()}
+        networks = (n for n in random_networks() if n not in taken)
+        return (Seat(network, port) for network, port in zip(networks, free_ports(count), strict=False))
+
+
+def random_networks() -> Iterator[str]:
+    """/24 blocks of 127.64.0.0/10, from a random place on: another cluster on this machine starts elsewhere."""
+    blocks = 64 * 256
+    start = random.randrange(blocks)  # noqa: S311 - no secret
+    for offset in range(blocks):
+        block = (start + offset) % blocks
+        yield f"127.{64 + block // 256}.{block % 256}"
+
+
+def clear(folder: Path) -> None:
+    """Make the folder empty; raises ClusterError when it holds something that is not a cluster's."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "logs" / "supervisor.log").exists():
+            raise ClusterError(f"{folder} is not empty and holds no cluster: give an empty or new folder")
+        shutil.rmtree(folder)
+    (folder / "logs").mkdir(parents=True)
+    folder.chmod(0o700)
+
+
+def end(keeper: Keeper, supervisor: subprocess.Popen[bytes] | None) -> None:
+    """Stop the programs and their supervisor, even one that does not answer."""
+    with contextlib.suppress(ConnectionError):
+        keeper.shut_down()
+    if supervisor is None:
+        return
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()
+    try:
+        supervisor.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()

@@ -1,0 +1,66 @@
+"""What is written down of a running cluster, so that another process can cut, heal, stop it: cluster.json."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from simulator.fleet import Box, Fleet, Role, Site
+from simulator.programs import Place, Ports, Seat, Timing, Uplink
+
+FILE = "cluster.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One cluster: where it lives, who belongs to it, and what this machine has set aside for each."""
+
+    place: Place
+    fleet: Fleet
+    seats: dict[str, Seat]  # by box
+    uplinks: dict[str, Uplink]  # by site
+
+    def with_box(self, site: Site, box: Box, seat: Seat) -> "Record":
+        """The same with one box more; a site not yet known is added."""
+        rest = tuple(one for one in self.fleet.sites if one.name != site.name)
+        before = next((one for one in self.fleet.sites if one.name == site.name), site)
+        grown = replace(before, boxes=(*before.boxes, box))
+        return replace(self, fleet=Fleet((*rest, grown)), seats=self.seats | {box.name: seat})
+
+    def find(self, name: str) -> tuple[Site, Box, Seat]:
+        """A box with all there is about it; raises FleetError when it is not in the fleet."""
+        site = self.fleet.site_of(name)
+        return site, next(box for box in site.boxes if box.name == name), self.seats[name]
+
+    def write(self) -> None:
+        """Replace the file in one step; only this user may read it, the admin's token is in it."""
+        path = self.place.folder / FILE
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(asdict(self), default=str, indent=1))
+        fresh.replace(path)
+
+
+def read(folder: Path) -> Record:
+    """The record of the cluster in a folder; raises FileNotFoundError when there is none."""
+    stored: dict[str, Any] = json.loads((folder / FILE).read_text())
+    place = stored["place"]
+    return Record(
+        place=Place(
+            programs={name: Path(path) for name, path in place["programs"].items()},
+            crds=Path(place["crds"]),
+            folder=Path(place["folder"]),
+            ports=Ports(**place["ports"]),
+            token=place["token"],
+            timing=Timing(**place["timing"]),
+        ),
+        fleet=Fleet(tuple(read_site(site) for site in stored["fleet"]["sites"])),
+        seats={name: Seat(**seat) for name, seat in stored["seats"].items()},
+        uplinks={name: Uplink(**uplink) for name, uplink in stored["uplinks"].items()},
+    )
+
+
+def read_site(stored: dict[str, Any]) -> Site:
+    """One site with its boxes."""
+    boxes = tuple(Box(box["name"], Role(box["role"]), box["labels"]) for box in stored["boxes"])
+    return Site(stored["name"], boxes, stored["time_zone"], stored["region"])

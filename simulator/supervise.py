@@ -1,0 +1,134 @@
+"""The keeper of a cluster's processes: starts, signals and reaps them, and lets none outlive the cluster.
+
+`python -m simulator.supervise FOLDER [--lifeline]` listens on FOLDER/supervisor.sock, one JSON request a connection:
+
+    {"op": "start", "name", "argv", "env", "cwd", "log"} · {"op": "signal", "name", "signal"} · {"op": "list"}
+    {"op": "shutdown"}
+
+Nothing is left behind, whoever dies: with --lifeline standard input is a pipe from the parent, whose end means that the
+parent is gone; and each child asks the kernel to kill it when this process dies. The kernel takes that to mean the
+*thread* that forked, so everything here happens in the main thread.
+"""
+
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from simulator.sockets import bound
+
+SOCKET = "supervisor.sock"
+REQUEST_SECONDS = 5.0  # a client that does not send its line in time is dropped
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> int:
+    """Serve until told to shut down, or until the parent is gone; then kill everything."""
+    folder = Path(sys.argv[1])
+    lifeline = [sys.stdin] if "--lifeline" in sys.argv[2:] else []
+    keeper = Keeper()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with bound(folder / SOCKET) as listener:
+        try:
+            serve(listener, lifeline, keeper)
+        finally:
+            keeper.kill_all()
+            (folder / SOCKET).unlink(missing_ok=True)
+    return 0
+
+
+def serve(listener: socket.socket, lifeline: list[Any], keeper: "Keeper") -> None:
+    """Answer one request after the other; each is short."""
+    while True:
+        ready, _, _ = select.select([listener, *lifeline], [], [])
+        if listener not in ready:
+            return  # the lifeline's end
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(REQUEST_SECONDS)
+            asked = json.loads(connection.makefile("rb").readline() or b"{}")
+            connection.sendall(json.dumps(keeper.obey(asked)).encode() + b"\n")
+            if asked.get("op") == "shutdown":
+                return
+
+
+class Keeper:
+    """The children by name; a name can be started again once its process has ended."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def obey(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked; the answer carries `error` when it could not be done."""
+        try:
+            match asked.get("op"):
+                case "start":
+                    return self.start(asked)
+                case "signal":
+                    return self.signal(asked["name"], asked["signal"])
+                case "list":
+                    return {"processes": {name: vars_of(child) for name, child in self.children.items()}}
+                case "shutdown":
+                    self.kill_all()
+                    return {}
+                case other:
+                    return {"error": f"op {other!r} is unknown"}
+        except (OSError, KeyError) as problem:
+            return {"error": f"{asked.get('op')} {asked.get('name')}: {problem}"}
+
+    def start(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Start a child; its output is appended to the log file."""
+        name = asked["name"]
+        if name in self.children and self.children[name].poll() is None:
+            return {"error": f"{name} is running already: stop it first"}
+        with Path(asked["log"]).open("ab") as log:
+            self.children[name] = subprocess.Popen(
+                asked["argv"],
+                env=asked["env"],
+                cwd=asked["cwd"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509 - safe: this process has one thread
+            )
+        return vars_of(self.children[name])
+
+    def signal(self, name: str, number: int) -> dict[str, Any]:
+        """Send a signal; after SIGKILL the child is gone when this returns."""
+        child = self.children[name]
+        child.send_signal(number)
+        if number == signal.SIGKILL:
+            child.wait()
+        return vars_of(child)
+
+    def kill_all(self) -> None:
+        """Kill every child, newest first, and wait until each is gone."""
+        for child in reversed(self.children.values()):
+            child.kill()
+        for child in self.children.values():
+            child.wait()
+
+
+def vars_of(child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a client is told of a child; `code` is None while it runs."""
+    return {"pid": child.pid, "code": child.poll()}
+
+
+def die_with(parent: int) -> None:
+    """Runs in the child before it becomes its program."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # the parent died before the line above
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
