@@ -16,6 +16,7 @@ VERSION_LABEL: Final = f"{GROUP}/version"
 RELEASE_ANNOTATION: Final = f"{GROUP}/release"
 EXCLUSIVE_ANNOTATION: Final = f"{GROUP}/exclusive"
 _HASH_LENGTH: Final = 10
+_PATH: Final = "spec.workload.template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,12 @@ def resolve(workload: Workload, previous: Mapping[str, Any] | None) -> dict[str,
     becomes a template of one container. Raises SpecError if the template cannot be run on boxes.
     """
     template = deepcopy(dict(workload.template or previous or _minimal(workload)))
-    if not isinstance(template.get("spec"), dict) or not isinstance(template.get("metadata") or {}, dict):
-        raise SpecError("spec.workload.template: must be a pod template with metadata and spec; see kubectl explain ds")
-    containers = template["spec"].get("containers")
-    if not isinstance(containers, list) or not containers or not all(isinstance(one, dict) for one in containers):
-        raise SpecError("spec.workload.template.spec.containers: must list at least one container")
+    _check_shape(template)
     for field, advice in _REFUSED.items():
         if template["spec"].get(field):
-            raise SpecError(f"spec.workload.template.spec.{field}: must not be set; {advice}")
+            raise SpecError(f"{_PATH}.spec.{field}: must not be set; {advice}")
     if workload.image is not None:
-        _main_container(containers, workload.name)["image"] = workload.image
+        _main_container(template["spec"]["containers"], workload.name)["image"] = workload.image
     return template
 
 
@@ -91,6 +88,34 @@ _REFUSED: Final = {
     "affinity": "boxes are chosen by spec.targets, and which versions may run side by side by spec.workload.cutover",
     "nodeSelector": "boxes are chosen by spec.targets",
 }
+
+
+def _check_shape(template: Mapping[str, Any]) -> None:
+    """Refuse what is not shaped as a pod template where we read it; the API server judges the rest."""
+    _shape(template, "metadata", dict)
+    _shape(template.get("metadata") or {}, "metadata.labels", dict)
+    spec = _shape(template, "spec", dict)
+    containers = _shape(spec, "spec.containers", list)
+    if not containers:
+        raise SpecError(f"{_PATH}.spec.containers: must list at least one container")
+    for index, container in enumerate(containers):
+        at = f"spec.containers[{index}]"
+        if not isinstance(container, dict):
+            raise SpecError(f"{_PATH}.{at}: must be an object; see kubectl explain ds.spec.template.spec.containers")
+        for field in ("ports", "env"):
+            if not all(isinstance(one, dict) for one in _shape(container, f"{at}.{field}", list)):
+                raise SpecError(f"{_PATH}.{at}.{field}: must be a list of objects; see kubectl explain ds")
+        for field in ("requests", "limits"):
+            _shape(_shape(container, f"{at}.resources", dict), f"{at}.resources.{field}", dict)
+
+
+def _shape(parent: Mapping[str, Any], path: str, kind: type) -> Any:  # noqa: ANN401 - of the kind asked for
+    """Return the field at the end of the path, empty if it is absent. Raises SpecError if it is of another kind."""
+    value = parent.get(path.rpartition(".")[2]) or kind()
+    if not isinstance(value, kind):
+        wanted = "an object" if kind is dict else "a list"
+        raise SpecError(f"{_PATH}.{path}: must be {wanted}; see kubectl explain ds.spec.template")
+    return value
 
 
 def _minimal(workload: Workload) -> dict[str, Any]:
