@@ -1,0 +1,228 @@
+"""`fleetsim cluster ...`: build, start, inspect, disturb and stop the simulated cluster."""
+
+import inspect
+import json
+import os
+import re
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simulator.build import build as build_programs
+from simulator.cluster import Cluster
+from simulator.fleet import usual_fleet
+from simulator.link import Shape
+from simulator.progress import ClusterError
+from simulator.terminal import telling
+
+WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def usual_folder() -> Path:
+    """Where the cluster lives when no folder is named."""
+    state = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    return Path(state) / "edgefleet" / "cluster"
+
+
+Folder = Annotated[
+    Path,
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        help="Folder of the cluster's state and logs.",
+        default_factory=usual_folder,
+        show_default="edgefleet/cluster in $XDG_STATE_HOME or ~/.local/state",
+    ),
+]
+Sites = Annotated[list[str], typer.Argument(help="Names of sites, such as tc-001.", metavar="SITE...")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to write the result.")]
+
+
+def build() -> None:
+    """Build the control plane and KubeEdge into the cache, unless they are there.
+
+    Examples:
+      fleetsim cluster build
+    """
+    with telling() as report:
+        typer.echo(build_programs(report))
+
+
+def up(
+    *,
+    folder: Folder,
+    sites: Annotated[int, typer.Option(help="Transfer centres.", min=1)] = 10,
+    boxes: Annotated[int | None, typer.Option(help="Edge boxes, at least one a site. Default: 1.3 a site.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is up, and leave it running.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Start a cluster and keep it until Ctrl-C, or until `down` with --detach.
+
+    Examples:
+      fleetsim cluster up
+      fleetsim cluster up --sites 100 --boxes 130
+      fleetsim cluster up --sites 3 --dir /tmp/fleet --detach
+    """
+    fleet = usual_fleet(sites, -(-sites * 13 // 10) if boxes is None else boxes)
+    with telling() as report:
+        cluster = Cluster.up(fleet, folder, report=report, detached=detach)
+    if output is Format.JSON:
+        typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder.absolute())}))
+    else:
+        typer.echo(f"The cluster is up: {sites} sites, {len(list(fleet.boxes()))} boxes, in {folder.absolute()}")
+        typer.echo(f"  export KUBECONFIG='{cluster.kubeconfig}'   (kubectl: {cluster.kubectl})")
+        typer.echo(f"  {'stop it with: fleetsim cluster down' if detach else 'Ctrl-C stops it'}")
+    if not detach:
+        with cluster:
+            keep(cluster)
+
+
+def status(folder: Folder, output: Output = Format.TEXT) -> None:
+    """Show sites, links, boxes, and programs that have ended.
+
+    Examples:
+      fleetsim cluster status
+      fleetsim cluster status --output json
+    """
+    seen = look(Cluster.attach(folder))
+    if output is Format.JSON:
+        typer.echo(json.dumps(seen, indent=1))
+        return
+    typer.echo(f"kubeconfig: {seen['kubeconfig']}")
+    typer.echo(f"{'SITE':<14}{'LINK':<26}{'READY':<8}BOXES")
+    for site in seen["sites"]:
+        ready = f"{sum(box['ready'] for box in site['boxes'])}/{len(site['boxes'])}"
+        names = " ".join(box["name"] + ("" if box["running"] else " (off)") for box in site["boxes"])
+        typer.echo(f"{site['name']:<14}{site['link']:<26}{ready:<8}{names}")
+    for name, code in seen["ended"].items():
+        typer.echo(f"ended: {name} with {code}; its log: {folder / 'logs' / name}.log")
+
+
+def cut(sites: Sites, folder: Folder) -> None:
+    """Cut the uplinks of sites: bytes are held both ways, connections stay open.
+
+    Examples:
+      fleetsim cluster cut tc-002 tc-003
+    """
+    Cluster.attach(folder).cut(*sites)
+
+
+def heal(sites: Sites, folder: Folder) -> None:
+    """Let the bytes of cut sites flow again.
+
+    Examples:
+      fleetsim cluster heal tc-002 tc-003
+    """
+    Cluster.attach(folder).heal(*sites)
+
+
+def degrade(
+    sites: Sites,
+    folder: Folder,
+    loss: Annotated[str, typer.Option(help="Share of lost segments, as 5% or 0.05; at most 90%.")] = "0",
+    delay: Annotated[str, typer.Option(help="One-way delay, as 100ms or 1.5s.")] = "0ms",
+) -> None:
+    """Make the uplinks of sites slow and lossy; without options they are good again.
+
+    Examples:
+      fleetsim cluster degrade tc-001 --loss 5% --delay 100ms
+      fleetsim cluster degrade tc-001
+    """
+    Cluster.attach(folder).degrade(*sites, delay_ms=milliseconds(delay), loss=share(loss))
+
+
+def down(folder: Folder) -> None:
+    """Stop the cluster; its logs stay in the folder until the next start.
+
+    Examples:
+      fleetsim cluster down
+    """
+    Cluster.attach(folder).down()
+
+
+def help_text(command: Callable[..., None]) -> str:
+    """A command's docstring as its help, the lines of its examples left as they are."""
+    return (inspect.getdoc(command) or "").replace("Examples:", "\b\nExamples:")
+
+
+app = typer.Typer(
+    name="cluster",
+    help="A real Kubernetes and KubeEdge cluster on this machine, with boxes at sites whose links can be cut.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+for listed in (build, up, status, cut, heal, degrade, down):
+    app.command(help=help_text(listed))(listed)
+
+
+def keep(cluster: Cluster) -> None:
+    """Return at Ctrl-C or SIGTERM; raises ClusterError when a program of the cluster ends by itself."""
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    ended_before = {one.name for one in cluster.keeper.ended()}
+    while not told.wait(WATCH_SECONDS):
+        if not cluster.keeper.is_alive():
+            return  # `down` from elsewhere
+        fallen = [one for one in cluster.keeper.ended() if one.name not in ended_before and one.code > 0]
+        if fallen:
+            log = cluster.keeper.log_of(fallen[0].name)
+            raise ClusterError(f"{fallen[0].name} ended with {fallen[0].code}: read {log}")
+
+
+def look(cluster: Cluster) -> dict[str, Any]:
+    """The cluster as plain values, for a table or JSON."""
+    links, ready, running = cluster.links(), cluster.kube.ready_nodes(), cluster.keeper.pids()
+    ended = {one.name: one.code for one in cluster.keeper.ended()}
+
+    def box(name: str, role: str) -> dict[str, Any]:
+        return {"name": name, "role": role, "ready": ready.get(name, False), "running": f"box/{name}" in running}
+
+    return {
+        "dir": str(cluster.record.place.folder),
+        "kubeconfig": str(cluster.kubeconfig),
+        "counts": dict(Counter("ready" if ready.get(box.name) else "not ready" for _, box in cluster.fleet.boxes())),
+        "sites": [
+            {"name": s.name, "link": words(links[s.name]), "boxes": [box(b.name, b.role) for b in s.boxes]}
+            for s in cluster.fleet.sites
+        ],
+        "ended": ended,
+    }
+
+
+def words(shape: Shape) -> str:
+    """A link in words."""
+    if shape.cut:
+        return "cut"
+    wrong = [f"{shape.delay_ms:g} ms late"] * bool(shape.delay_ms) + [f"{shape.loss:.0%} lost"] * bool(shape.loss)
+    return ", ".join(wrong) or "good"
+
+
+def share(text: str) -> float:
+    """5% or 0.05 as a number; raises typer.BadParameter."""
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    value = float(matched[1]) / (100 if matched[2] else 1) if matched else -1.0
+    if not 0 <= value <= 0.9:  # noqa: PLR2004 - said in the message
+        raise typer.BadParameter(f"--loss {text}: give a share from 0 to 90%, such as 5%; to let nothing pass, cut it")
+    return value
+
+
+def milliseconds(text: str) -> float:
+    """100ms or 1.5s as milliseconds; raises typer.BadParameter."""
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
+    if not matched:
+        raise typer.BadParameter(f"--delay {text}: give a time with its unit, such as 100ms or 1.5s")
+    return float(matched[1]) * (1000 if matched[2] == "s" else 1)
