@@ -63,7 +63,7 @@ class Hand:
                 {"namespace": self.namespace, "name": self.name, "changed": changed, "message": change.sentence}
             )
             return
-        output.show(f"{change.sentence[:1].upper()}{change.sentence[1:]}.")
+        output.show(f"{self.name}: {change.sentence}.")
         if changed:
             output.show(f"Follow it: {output.program()} watch {self.name} -n {self.namespace}")
 
@@ -186,7 +186,7 @@ def _remark(by: str, reason: str) -> str:
 
 def _confirm(name: str, consequence: str) -> None:
     """Have the release's name typed. Raises BadParameter where nobody can type, Exit where it is not the name."""
-    sys.stderr.write(f"{consequence[:1].upper()}{consequence[1:]}. This is for good.\n")
+    sys.stderr.write(f"{name}: {consequence}. This is for good.\n")
     if not sys.stdin.isatty():
         raise typer.BadParameter("nobody can be asked here; give --yes to do it without a question")
     sys.stderr.write(f"Type the release's name to go on ({name}): ")

@@ -108,7 +108,8 @@ def progress_line(one: Seen, now: datetime) -> str:
     status = one.status
     stage = f" {status.stage}" if status.stage else ""
     figures = f"{status.counts.done} done, {status.counts.failed} failed, {status.counts.deferred} deferred"
-    return f"{now.astimezone():%H:%M:%S} {status.phase}{stage}: {figures}. {advise(one.release, status, now).sentence}"
+    told = status.message if status.observed_generation is not None else advise(one.release, status, now).sentence
+    return f"{now.astimezone():%H:%M:%S} {status.phase}{stage}: {figures}. {told}"
 
 
 def _title(one: Seen, now: datetime) -> Text:
@@ -146,31 +147,34 @@ def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:
 
 
 def _facts(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
-    status, counts = one.status, one.status.counts
+    status = one.status
     yield "Boxes", _figures(status)
-    if status.waiting_on is not None:
-        yield "Waiting on", _waiting(status.waiting_on, now)
-    if status.breach is not None:
-        yield (
-            "Stopped",
-            Text(f"{output.clock(status.breach.at, now)}, stage {status.breach.stage}: {status.breach.message}", "red"),
-        )
-    for label, key in (("Paused by", PAUSE_REASON), ("Ended by", ABORT_REASON)):
-        if key in one.annotations:
-            yield label, one.annotations[key]
+    yield from _hindrances(one, now)
     for group in status.failures:
-        yield (
-            "Failure",
-            Text.assemble((group.cause, "red"), f": {group.boxes} boxes, for example {group.example}: {group.message}"),
-        )
+        told = f": {output.many(group.boxes, 'box')}, for example {group.example}: {group.message}"
+        yield "Failure", Text.assemble((group.cause, "red"), told)
     for warning in status.warnings:
         yield "Warning", Text(warning, "yellow")
     for approval in one.release.spec.control.approvals:
         yield "Approved", f"{approval.stage} by {approval.by}" + (f": {approval.reason}" if approval.reason else "")
     if status.previous_release:
         yield "Before it", status.previous_release
-    if counts.excluded:
-        yield "Excluded", f"{counts.excluded} boxes match but are left out, or belong to a newer release"
+    if left_out := status.counts.excluded:
+        yield "Excluded", f"{output.many(left_out, 'box')} matched, but left out or of a newer release"
+
+
+def _hindrances(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
+    """Yield what stops the release, or what it waits for."""
+    waiting, breach = one.status.waiting_on, one.status.breach
+    if waiting is not None:
+        yield "Waiting on", _waiting(waiting, now)
+        if waiting.hint not in one.status.message:
+            yield "", waiting.hint
+    if breach is not None:
+        yield "Stopped", Text(f"{output.clock(breach.at, now)}, stage {breach.stage}: {breach.message}", "red")
+    for label, key in (("Paused by", PAUSE_REASON), ("Ended by", ABORT_REASON)):
+        if key in one.annotations:
+            yield label, one.annotations[key]
 
 
 def _figures(status: ReleaseStatus) -> str:
@@ -190,7 +194,7 @@ def _figures(status: ReleaseStatus) -> str:
 
 
 def _waiting(waiting: WaitingOn, now: datetime) -> str:
-    until = f", until {output.clock(waiting.until, now)}" if waiting.until else ""
+    until = f", until {output.clock(waiting.until, now)}" if waiting.until else ""  # else somebody has to act
     boxes = f"; {output.some(waiting.boxes)}" if waiting.boxes else ""
     since = f"{output.clock(waiting.since, now)} ({output.span(now - waiting.since)})"
     return f"{waiting.reason} since {since}{until}{boxes}"

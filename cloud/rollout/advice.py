@@ -43,13 +43,10 @@ def _sentence(release: Release, status: ReleaseStatus, now: datetime) -> str:
         if age < UNSEEN_AFTER:
             return "Just created; the operator has not looked at it yet."
         return "No operator has looked at this release: is it running? `edgefleet doctor` tells."
-    waiting = status.waiting_on
-    told = [status.message or f"{status.phase}."]
-    if waiting is not None and waiting.hint and waiting.hint not in status.message:
-        told.append(waiting.hint)
+    told = status.message or f"{status.phase}."
     if status.observed_generation != release.generation:
-        told.append("(The last change of the release has not been looked at yet.)")
-    return " ".join(told)
+        return f"{told} (The last change of the release has not been looked at yet.)"
+    return told
 
 
 def _commands(release: Release, status: ReleaseStatus) -> list[str]:

@@ -16,7 +16,7 @@ class Change:
     """What to merge into ``spec.control``, and what then happens."""
 
     control: dict[str, Any] | None  # None: it is already so
-    sentence: str
+    sentence: str  # without the release's name, which goes before it
 
 
 def approve(release: Release, status: ReleaseStatus, approval: Approval) -> Change:
@@ -39,11 +39,11 @@ def approve(release: Release, status: ReleaseStatus, approval: Approval) -> Chan
 def pause(release: Release, status: ReleaseStatus) -> Change:
     """Start nothing new."""
     if release.spec.control.paused:
-        return Change(None, f"{release.name} is already paused; nothing to do")
+        return Change(None, "is already paused; nothing to do")
     _must_not_be_over(release, status)
     return Change(
         {"paused": True},
-        f"{release.name} starts no further box; {status.counts.updating} under way will end, deferred boxes wait too",
+        f"starts no further box; {status.counts.updating} under way will end, deferred ones wait too",
     )
 
 
@@ -55,16 +55,16 @@ def resume(release: Release, status: ReleaseStatus) -> Change:
             "spec.onFailure.maxFailed to go on, or roll it back"
         )
     if not release.spec.control.paused:
-        return Change(None, f"{release.name} is not paused; nothing to do")
+        return Change(None, "is not paused; nothing to do")
     _must_not_be_over(release, status)
-    return Change({"paused": False}, f"{release.name} goes on where it stood")
+    return Change({"paused": False}, "goes on where it stood")
 
 
 def abort(release: Release, status: ReleaseStatus, how: Abort) -> Change:
     """End the release for good."""
     before = release.spec.control.abort
     if before is how:
-        return Change(None, f"{release.name} was already told to {_WORDS[how]}; nothing to do")
+        return Change(None, f"was already told to {_WORDS[how]}; nothing to do")
     if before is not None:
         raise SpecError(
             f"{release.name} was told to {_WORDS[before]}, which is for good; to bring another version to its boxes "

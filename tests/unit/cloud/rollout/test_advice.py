@@ -6,7 +6,7 @@ import pytest
 
 from cloud.rollout.advice import advise, passed, stuck
 from cloud.rollout.release import Release, ReleaseSpec
-from cloud.rollout.status import Breach, FailureGroup, Phase, ReleaseStatus, Waiting, WaitingOn
+from cloud.rollout.status import Breach, FailureGroup, Phase, ReleaseStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -33,11 +33,9 @@ def test_a_new_release_is_given_time_before_the_operator_is_suspected() -> None:
     assert "`edgefleet doctor`" in advise(release(), unseen, NOW + 30 * SECOND).sentence
 
 
-def test_the_hint_is_told_unless_the_message_says_it() -> None:
-    waiting = WaitingOn(reason=Waiting.BUDGET, since=NOW, hint="2 sites are busy.")
-    assert advise(release(), status(Phase.ROLLING, waiting_on=waiting), NOW).sentence == "Rolling. 2 sites are busy."
-    told = status(Phase.ROLLING, waiting_on=waiting, message="Waits: 2 sites are busy.")
-    assert advise(release(), told, NOW).sentence == "Waits: 2 sites are busy."
+def test_the_planners_sentence_comes_first_and_the_phase_stands_in_for_none() -> None:
+    assert advise(release(), status(Phase.ROLLING, message="2 sites are busy."), NOW).sentence == "2 sites are busy."
+    assert advise(release(), status(Phase.ROLLING), NOW).sentence == "Rolling."
 
 
 def test_a_status_of_an_older_spec_says_so() -> None:
