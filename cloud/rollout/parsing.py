@@ -15,7 +15,7 @@ from cloud.rollout.release import Release, ReleaseSpec, Workload
 from cloud.rollout.snapshot import Pod
 from cloud.rollout.status import ReleaseStatus
 from cloud.rollout.template import (
-    EXCLUSIVE_ANNOTATION,
+    EXCLUSIVE_MARK,
     RELEASE_ANNOTATION,
     VERSION_LABEL,
     WORKLOAD_LABEL,
@@ -158,7 +158,7 @@ def _daemon_set(raw: Raw) -> DaemonSetView:
         mark=mark(raw),
         workload=labels.get(WORKLOAD_LABEL, ""),
         version=labels.get(VERSION_LABEL, ""),
-        exclusive=annotations.get(EXCLUSIVE_ANNOTATION) == "true",
+        exclusive=annotations.get(EXCLUSIVE_MARK) == "true",
         release=annotations.get(RELEASE_ANNOTATION, ""),
         created=_time(meta, "creationTimestamp") or _EPOCH,
         template=_dict(_dict(raw, "spec"), "template"),

@@ -10,9 +10,10 @@ from cloud.fleet.resource import Condition, ConditionStatus, settle_condition
 from cloud.rollout.conditions import conditions_of
 from cloud.rollout.release import Release
 from cloud.rollout.status import Phase, ReleaseStatus
-from cloud.rollout.template import VERSION_LABEL, WORKLOAD_LABEL, render, resolve
+from cloud.rollout.template import EXCLUSIVE_MARK, VERSION_LABEL, WORKLOAD_LABEL, render, resolve
 from cloud.rollout.views import DaemonSetView, ReleaseView
 
+_OUR_LABELS: Final = frozenset({WORKLOAD_LABEL, VERSION_LABEL, EXCLUSIVE_MARK})
 _OURS: Final = ("nodeSelector", "tolerations", "affinity")  # what rendering puts into a template
 
 
@@ -95,8 +96,6 @@ def _unrendered(template: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod template as a person would have written it, out of a DaemonSet's."""
     plain = deepcopy(dict(template))
     labels = (plain.get("metadata") or {}).get("labels") or {}
-    plain["metadata"] = {
-        "labels": {key: value for key, value in labels.items() if key not in {WORKLOAD_LABEL, VERSION_LABEL}}
-    }
+    plain["metadata"] = {"labels": {key: value for key, value in labels.items() if key not in _OUR_LABELS}}
     plain["spec"] = {key: value for key, value in plain["spec"].items() if key not in _OURS}
     return plain

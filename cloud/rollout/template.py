@@ -14,7 +14,7 @@ from cloud.rollout.release import Cutover, Override, Release, Workload
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
 VERSION_LABEL: Final = f"{GROUP}/version"
 RELEASE_ANNOTATION: Final = f"{GROUP}/release"
-EXCLUSIVE_ANNOTATION: Final = f"{GROUP}/exclusive"
+EXCLUSIVE_MARK: Final = f"{GROUP}/exclusive"  # on DaemonSets an annotation, on pods a label
 _HASH_LENGTH: Final = 10
 _PATH: Final = "spec.workload.template"
 
@@ -71,7 +71,7 @@ def daemonset(release: Release, rendered: Rendered) -> dict[str, Any]:
             "labels": labels,
             "annotations": {
                 RELEASE_ANNOTATION: release.name,
-                EXCLUSIVE_ANNOTATION: str(rendered.exclusive).lower(),
+                EXCLUSIVE_MARK: str(rendered.exclusive).lower(),
             },
         },
         "spec": {
@@ -155,6 +155,7 @@ def _rendered(namespace: str, workload: Workload, base: Mapping[str, Any]) -> Re
         **(metadata.get("labels") or {}),
         WORKLOAD_LABEL: workload.name,
         VERSION_LABEL: version,
+        EXCLUSIVE_MARK: str(exclusive).lower(),
     }
     template["metadata"] = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
     template["spec"] = {
@@ -163,17 +164,19 @@ def _rendered(namespace: str, workload: Workload, base: Mapping[str, Any]) -> Re
         # A box that is dark for long must find its pod unharmed when it returns.
         "tolerations": [{"operator": "Exists"}],
     }
-    if exclusive:
-        template["spec"]["affinity"] = _alone(workload.name)
+    template["spec"]["affinity"] = _apart(workload.name, exclusive=exclusive)
     return Rendered(version, exclusive, template)
 
 
-def _alone(workload: str) -> dict[str, Any]:
-    """Return the rule by which the scheduler binds a pod only after the workload's other pod on the box has ended."""
-    term = {
-        "labelSelector": {"matchLabels": {WORKLOAD_LABEL: workload}},
-        "topologyKey": "kubernetes.io/hostname",
-    }
+def _apart(workload: str, *, exclusive: bool) -> dict[str, Any]:
+    """Return the rule by which the scheduler binds a pod only after pods it cannot run beside have ended.
+
+    An exclusive pod suffers no other of the workload. One that could run beside others says too that it waits for an
+    exclusive one, for a pod held back only by the other's rule is not tried again when that one ends, but minutes
+    later (Kubernetes 1.35).
+    """
+    others = {WORKLOAD_LABEL: workload} if exclusive else {WORKLOAD_LABEL: workload, EXCLUSIVE_MARK: "true"}
+    term = {"labelSelector": {"matchLabels": others}, "topologyKey": "kubernetes.io/hostname"}
     return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
