@@ -33,17 +33,18 @@ _BODIES: Final = {
 _MARKS_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 
 
-def access() -> Any:  # noqa: ANN401 - kubernetes.client.Configuration: the library ships no types
-    """Return how to reach the cluster: KUBECONFIG, else the pod's service account, else the user's kubeconfig.
+def access(kubeconfig: str | None = None) -> Any:  # noqa: ANN401 - kubernetes.client.Configuration, untyped
+    """Return how to reach the cluster: by that file, else KUBECONFIG, else the pod's service account, else ~/.kube.
 
     Raises SpecError when there is none of them.
     """
     configuration = client.Configuration()
+    file = kubeconfig or os.environ.get("KUBECONFIG")
     try:
-        if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if file is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # no types
         else:
-            config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # no types
+            config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call] # no types
     except (config.ConfigException, OSError) as absent:
         raise SpecError(
             f"no access to a cluster: {absent}; set KUBECONFIG to a kubeconfig file, or run in a pod"
