@@ -206,7 +206,7 @@ def cloudcore_config(place: Place) -> dict[str, Any]:
         "tlsCAKeyFile": str(folder / "ca.key"),
         "tlsCertFile": str(folder / "server.crt"),
         "tlsPrivateKeyFile": str(folder / "server.key"),
-        "unixsocket": {"enable": False},
+        "unixsocket": {"enable": False, "address": f"unix://{folder}/kubeedge.sock"},  # its folder is made all the same
         "quic": {"enable": False},
         "websocket": {"enable": True, "address": LOOPBACK, "port": place.ports.hub},
         "https": {"enable": True, "address": LOOPBACK, "port": place.ports.enrol},
@@ -235,6 +235,7 @@ def edgecore_config(place: Place, site: Site, box: Box, seat: Seat, uplink: Upli
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "enableControllerAttachDetach": False,
+        "makeIPTablesUtilChains": False,  # as root it would change the machine's own packet filter
         "resolvConf": "",
         "nodeStatusMaxImages": 50,  # KubeEdge reports none by default; a pull that is done should be seen
         "maxOpenFiles": 4096,
@@ -243,7 +244,6 @@ def edgecore_config(place: Place, site: Site, box: Box, seat: Seat, uplink: Upli
     }
     edged = {
         "enable": True,
-        "reportEvent": True,
         "hostnameOverride": box.name,
         "nodeIP": f"{seat.network}.1",
         "rootDirectory": str(folder / "edged"),

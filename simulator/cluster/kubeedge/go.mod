@@ -10,6 +10,7 @@ require (
 	google.golang.org/grpc v1.67.1
 	k8s.io/api v0.32.10
 	k8s.io/apimachinery v0.32.10
+	k8s.io/client-go v0.32.10
 	k8s.io/component-base v0.32.10
 	k8s.io/cri-api v0.32.10
 	k8s.io/cri-client v0.32.10
@@ -168,7 +169,6 @@ require (
 	gorm.io/gorm v1.25.12 // indirect
 	k8s.io/apiextensions-apiserver v0.32.10 // indirect
 	k8s.io/apiserver v0.32.10 // indirect
-	k8s.io/client-go v0.32.10 // indirect
 	k8s.io/cloud-provider v0.32.10 // indirect
 	k8s.io/component-helpers v0.0.0 // indirect
 	k8s.io/controller-manager v0.0.0 // indirect

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/component-base/featuregate"
 	remote "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
@@ -53,16 +54,19 @@ func kubeletDependencies(server *kubeletoptions.KubeletServer, _ featuregate.Fea
 	}
 	kubelet.ContainerLogsDir = filepath.Join(folder, "container-logs")
 	return &kubelet.Dependencies{
-		RemoteRuntimeService:      containers,
-		RemoteImageService:        images,
-		CAdvisorInterface:         &machine{cadvisor.Fake{NodeName: server.HostnameOverride}},
-		ContainerManager:          &resources{cm.NewStubContainerManager()},
-		OSInterface:               boxFiles{folder: folder},
-		Mounter:                   mount.NewFakeMounter(nil),
-		Subpather:                 &subpath.FakeSubpath{},
-		HostUtil:                  hostutil.NewFakeHostUtil(nil),
-		OOMAdjuster:               oom.NewFakeOOMAdjuster(),
-		VolumePlugins:             volumePlugins(),
+		RemoteRuntimeService: containers,
+		RemoteImageService:   images,
+		CAdvisorInterface:    &machine{cadvisor.Fake{NodeName: server.HostnameOverride}},
+		ContainerManager:     &resources{cm.NewStubContainerManager()},
+		OSInterface:          boxFiles{folder: folder},
+		Mounter:              mount.NewFakeMounter(nil),
+		Subpather:            &subpath.FakeSubpath{},
+		HostUtil:             hostutil.NewFakeHostUtil(nil),
+		OOMAdjuster:          oom.NewFakeOOMAdjuster(),
+		VolumePlugins:        volumePlugins(),
+		// KubeEdge reports no events unless told to, so none is lost; with a real recorder the kubelet would watch the
+		// machine's kernel log for killed processes, which is not the box's and not every user's to read.
+		Recorder:                  &record.FakeRecorder{},
 		TracerProvider:            tracer,
 		PodStartupLatencyTracker:  kubeletutil.NewPodStartupLatencyTracker(),
 		NodeStartupLatencyTracker: kubeletutil.NewNodeStartupLatencyTracker(),
