@@ -34,6 +34,10 @@ class Move:
     reverted: str | None = None  # uid of the release it is taken back from; None: leave, "" forget
     why: str = ""
 
+    def on(self, versions: frozenset[str]) -> frozenset[str]:
+        """Return the versions a box has after the patch that had these before."""
+        return (versions - self.remove) | self.add
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cloud.rollout.budget import dead, held_by_dead_neighbours
+from cloud.rollout.budget import Ledger, down
+from cloud.rollout.moves import surges
 from cloud.rollout.release import OfflinePolicy
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.stages import stage_map
@@ -56,27 +57,17 @@ class Books:
 _FIELDS = {state: "rolled_back" if state is State.ROLLED_BACK else state.value for state in State}
 
 
-def books(snapshot: Snapshot, efforts: Mapping[str, Effort], stages: tuple[StageStatus, ...], now: datetime) -> Books:
+def books(
+    snapshot: Snapshot, efforts: Mapping[str, Effort], stages: tuple[StageStatus, ...], ledger: Ledger, now: datetime
+) -> Books:
     """Return the books of a release, given what it is trying on which box."""
-    under_way = under_way_of(snapshot, efforts)
     stage_by_site = stage_map(stages)
     states = {}
     for box in snapshot.boxes:
         state = _state(snapshot, box, efforts.get(box.name), stages[stage_by_site[box.site]], now)
-        held = state is State.PENDING and held_by_dead_neighbours(snapshot, box, under_way)
+        held = state is State.PENDING and _held_by_dead_neighbours(snapshot, box, ledger)
         states[box.name] = State.DEFERRED if held else state
     return Books(states, snapshot.excluded)
-
-
-def under_way_of(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> frozenset[str]:
-    """Return the names of the boxes that are online and being changed, forward or back."""
-    uid = snapshot.release.uid
-    forward = {name for name, effort in efforts.items() if not effort.cause}
-    return frozenset(
-        box.name
-        for box in snapshot.boxes
-        if box.online and (box.name in forward or (box.reverted == uid and dead(box)))
-    )
 
 
 def _state(snapshot: Snapshot, box: Box, effort: Effort | None, stage: StageStatus, now: datetime) -> State:
@@ -107,3 +98,10 @@ def _dark(snapshot: Snapshot, box: Box, now: datetime) -> State:
     if not box.online and now - max(box.since, started) > offline.catch_up_for:
         return State.EXPIRED
     return State.DEFERRED
+
+
+def _held_by_dead_neighbours(snapshot: Snapshot, box: Box, ledger: Ledger) -> bool:
+    """Tell whether the box waits like a dark one: nobody knows when its neighbours return."""
+    if not box.versions or not ledger.lost(box) or down(box):
+        return False
+    return not surges(box, snapshot.standing.version_for(box), snapshot.versions)

@@ -1,77 +1,82 @@
 """How many boxes and sites may be changed at one time."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cloud.rollout.moves import surges
 from cloud.rollout.snapshot import Box, Snapshot
+from cloud.rollout.status import Effort
 
 Group = tuple[str, str]  # (site, role)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What of the budget is spent; each move that is admitted is entered at once."""
+    """What of the budget is spent; each change that is admitted is entered at once."""
 
     site_limit: int
-    unit_limits: Mapping[Group, int]
-    sizes: Mapping[Group, int]
+    limits: Mapping[Group, int]
     busy_sites: set[str] = field(default_factory=set)
-    down: dict[Group, int] = field(default_factory=dict)  # boxes that do not work, or are being changed
-    moving: dict[Group, int] = field(default_factory=dict)  # of these, the ones being changed
+    down: defaultdict[Group, set[str]] = field(default_factory=lambda: defaultdict(set))  # or being changed
+    changing: defaultdict[Group, set[str]] = field(default_factory=lambda: defaultdict(set))  # of these, by our hand
 
-    def admit(self, box: Box, *, beside: bool) -> str:
-        """Enter a move of the box and return "", or return what forbids it, as the end of a sentence.
+    def admit(self, box: Box, after: frozenset[str]) -> str:
+        """Enter a change of the box to these versions and return "", or return what forbids it, to end a sentence.
 
-        ``beside``: the new version starts beside the old one, so the box does not go down.
+        What does not work cannot be made worse. A box on which something works before and after does not go down, so
+        only what is being changed counts against it, and one at a time may always change in this way.
         """
         group = (box.site, box.role)
         if box.site not in self.busy_sites and len(self.busy_sites) >= self.site_limit:
             return f"{len(self.busy_sites)} sites are being changed already (budget.maxParallelSites)"
-        cost = 1 if box.versions and not dead(box) else 0  # what does not work cannot be made worse
-        spent = self.moving.get(group, 0) if beside else self.down.get(group, 0)
-        alone = self.sizes.get(group, 1) <= 1 and self.unit_limits.get(group, 1) > 0
-        if cost and not alone and spent + cost > self.unit_limits.get(group, 1):
-            return f"{spent} boxes at {box.site} are down or being changed (budget.maxUnavailablePerSite)"
-        self.busy_sites.add(box.site)
-        self.down[group] = self.down.get(group, 0) + cost
-        self.moving[group] = self.moving.get(group, 0) + 1
+        if box.versions and not down(box):
+            beside = any(box.runs(version) for version in after)
+            spent = len((self.changing if beside else self.down)[group] - {box.name})
+            limit = max(1, self.limits[group]) if beside else self.limits[group]
+            if spent >= limit:
+                return f"{spent} boxes at {box.site} are down or being changed (budget.maxUnavailablePerSite)"
+        self.enter(box)
         return ""
 
+    def lost(self, box: Box) -> bool:
+        """Tell whether boxes that are down by no hand of ours use up the budget of this one's site and role."""
+        group = (box.site, box.role)
+        return 0 < self.limits[group] <= len(self.down[group] - self.changing[group] - {box.name})
 
-def open_ledger(snapshot: Snapshot, under_way: Iterable[str]) -> Ledger:
+    def enter(self, box: Box) -> None:
+        """Enter a box that is being changed."""
+        group = (box.site, box.role)
+        self.busy_sites.add(box.site)
+        self.down[group].add(box.name)
+        self.changing[group].add(box.name)
+
+
+def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
     """Return the ledger with everything entered that is down or under way now."""
     budget = snapshot.release.spec.budget
-    changing = frozenset(under_way)
     sites = {box.site for box in snapshot.boxes}
+    allowed = budget.max_unavailable_per_site
     ledger = Ledger(
         site_limit=budget.max_parallel_sites.of(len(sites)),
-        unit_limits={
-            group: budget.max_unavailable_per_site.of(len(boxes)) for group, boxes in snapshot.neighbours.items()
-        },
-        sizes={group: len(boxes) for group, boxes in snapshot.neighbours.items()},
+        limits={group: allowed.of(len(boxes)) for group, boxes in snapshot.neighbours.items()},
     )
     for group, boxes in snapshot.neighbours.items():
-        moving = [box for box in boxes if box.name in changing]
-        ledger.moving[group] = len(moving)
-        ledger.down[group] = sum(1 for box in boxes if box.name in changing or dead(box))
-        ledger.busy_sites.update(box.site for box in moving)
+        if lost := {box.name for box in boxes if down(box)}:
+            ledger.down[group] = lost
+    for box in snapshot.boxes:
+        if under_way(snapshot, box, efforts):
+            ledger.enter(box)
     return ledger
 
 
-def dead(box: Box) -> bool:
-    """Tell whether the box is dark, or does not run what its labels ask of it."""
-    return not box.online or not all(box.runs(version) for version in box.versions)
+def down(box: Box) -> bool:
+    """Tell whether the box is dark, or runs nothing of what its labels ask of it."""
+    return not box.online or (bool(box.versions) and not any(box.runs(version) for version in box.versions))
 
 
-def held_by_dead_neighbours(snapshot: Snapshot, box: Box, under_way: frozenset[str]) -> bool:
-    """Tell whether boxes that are down by no hand of ours use up the budget of the box's site and role.
-
-    Such a box waits like a dark one: nobody knows when its neighbours return.
-    """
-    if not box.versions or dead(box) or surges(box, snapshot.standing.version_for(box), snapshot.versions):
+def under_way(snapshot: Snapshot, box: Box, efforts: Mapping[str, Effort]) -> bool:
+    """Tell whether the box is online and being changed by this release, forward or back."""
+    if not box.online:
         return False
-    neighbours = snapshot.neighbours.get((box.site, box.role), ())
-    limit = snapshot.release.spec.budget.max_unavailable_per_site.of(len(neighbours))
-    lost = sum(1 for one in neighbours if one.name != box.name and one.name not in under_way and dead(one))
-    return len(neighbours) > 1 and 0 < limit <= lost
+    effort = efforts.get(box.name)
+    return (effort is not None and not effort.cause) or (box.reverted == snapshot.release.uid and down(box))

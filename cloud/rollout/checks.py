@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from cloud.rollout.actions import Move
 from cloud.rollout.budget import Ledger
-from cloud.rollout.moves import surges
+from cloud.rollout.moves import forward
 from cloud.rollout.release import Abort, FailureAction
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import Effort, Waiting
@@ -31,6 +32,11 @@ class Attempt:
     effort: Effort | None  # the attempt that failed before; None: this is the first
     ledger: Ledger
     now: datetime
+
+    @property
+    def move(self) -> Move:
+        """The patch that brings the version to the box."""
+        return forward(self.box, self.snapshot.standing.version_for(self.box), self.snapshot.versions)
 
 
 def too_many_failures(snapshot: Snapshot) -> Objection | None:
@@ -119,9 +125,8 @@ def outside_window(attempt: Attempt) -> Objection | None:
 
 def budget_spent(attempt: Attempt) -> Objection | None:
     """Object while the budget does not allow one more box; enter the move in the ledger if it does."""
-    box, snapshot = attempt.box, attempt.snapshot
-    beside = surges(box, snapshot.standing.version_for(box), snapshot.versions)
-    refusal = attempt.ledger.admit(box, beside=beside)
+    box = attempt.box
+    refusal = attempt.ledger.admit(box, attempt.move.on(box.versions))
     return Objection(Waiting.BUDGET, f"{refusal}.", None, box.name) if refusal else None
 
 

@@ -34,9 +34,13 @@ def finish(box: Box, version: str) -> Move | None:
 
 def back(box: Box, version: str, versions: Mapping[str, Version], release_uid: str) -> Move:
     """Return the patch that takes the box back to what it ran before; a box that ran nothing runs nothing again."""
-    others = box.versions - {version}
-    before = frozenset({box.previous}) if box.previous in versions and not others else frozenset()
-    return Move(box=box.name, add=before, remove=frozenset({version}), reverted=release_uid, why="back")
+    add = way_back(box, version, versions) - box.versions
+    return Move(box=box.name, add=add, remove=frozenset({version}), reverted=release_uid, why="back")
+
+
+def way_back(box: Box, version: str, versions: Mapping[str, Version]) -> frozenset[str]:
+    """Return the versions the box is left with without this one: what is still beside it, else what it ran before."""
+    return box.versions - {version} or frozenset({box.previous}) & versions.keys() - {version}
 
 
 def _worth_returning_to(box: Box, others: frozenset[str]) -> str:

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from cloud.rollout.actions import Move, Note, Severity
 from cloud.rollout.effort import Failed, Healthy, fail, judge, relapse
-from cloud.rollout.moves import back, finish
-from cloud.rollout.release import Abort
+from cloud.rollout.moves import finish, way_back
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.stages import StageMap, stage_map
 from cloud.rollout.status import Effort, StagePhase
@@ -62,8 +61,8 @@ def _observe(context: _Context, box: Box, look: Look) -> None:
             return
     if effort is not None:
         look.efforts[box.name] = effort
-    if touched and box.online:
-        _tidy(snapshot, box, effort, look)
+    elif box.steady and (last := finish(box, version)):
+        look.moves[box.name] = last
 
 
 def _begun_by_itself(context: _Context, box: Box, version: str) -> Effort | None:
@@ -84,14 +83,14 @@ def watched(snapshot: Snapshot, now: datetime) -> bool:
 
 
 def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Look) -> Effort | None:
-    spec = context.snapshot.release.spec
+    snapshot, spec = context.snapshot, context.snapshot.release.spec
     verdict = judge(box, effort, version, spec.health, context.now)
     match verdict:
         case Healthy():
             return None
         case Failed():
             regressed = effort.relapse and context.passed(box)
-            retries = spec.on_failure.retries if spec.on_failure.revert_box and not regressed else 0
+            retries = spec.on_failure.retries if goes_back(snapshot, box, effort) and not regressed else 0
             reason = "BoxRegressed" if regressed else "BoxFailed"
             look.notes.append(Note(reason, f"{box.name} {verdict.message}", Severity.WARNING))
             return fail(effort, verdict, retries, context.now)
@@ -99,11 +98,12 @@ def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Loo
             return verdict
 
 
-def _tidy(snapshot: Snapshot, box: Box, effort: Effort | None, look: Look) -> None:
-    """Ask for the patch that a box needs once its attempt has ended; the same each time until it is done."""
+def goes_back(snapshot: Snapshot, box: Box, effort: Effort) -> bool:
+    """Tell whether the box is taken back if the attempt fails.
+
+    A box that was healthy once and ran nothing before is left as it is: better ill than nothing.
+    """
     version = snapshot.standing.version_for(box)
-    spec = snapshot.release.spec
-    if effort is None and (last := finish(box, version)):
-        look.moves[box.name] = last
-    elif effort is not None and effort.cause and spec.on_failure.revert_box and spec.control.abort is not Abort.HALT:
-        look.moves[box.name] = back(box, version, snapshot.versions, snapshot.release.uid)
+    return snapshot.release.spec.on_failure.revert_box and (
+        not effort.relapse or bool(way_back(box, version, snapshot.versions))
+    )

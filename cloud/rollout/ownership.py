@@ -3,7 +3,7 @@
 A box belongs to the newest release in force that targets it. A release is out of force once more of
 its boxes failed than may, or a person ended it; boxes it has already touched stay its own until it takes them
 back or a newer release takes them over. A release that was superseded before all its stages had passed never
-moves a box again.
+brings its version to a box again.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,12 @@ def in_force(standing: Standing) -> bool:
     status, control = standing.status, standing.release.spec.control
     if not standing.variants or status.breach is not None or control.abort is not None:
         return False
-    if status.phase is Phase.FAILED:
-        return False
-    return status.phase is not Phase.SUPERSEDED or status.completed_at is not None
+    return status.phase is not Phase.FAILED and not overtaken(standing)
+
+
+def overtaken(standing: Standing) -> bool:
+    """Tell whether the release was superseded before all its stages had passed; that is for good."""
+    return standing.status.phase is Phase.SUPERSEDED and standing.status.completed_at is None
 
 
 def owner(standings: Iterable[Standing], box: Box) -> Standing | None:
@@ -41,7 +44,7 @@ def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
         standing=standing,
         boxes=own,
         excluded=len(matched) - len(own),
-        superseded=bool(mine) and not own,
+        superseded=overtaken(standing) or (bool(mine) and not own),
         neighbours={key: tuple(boxes) for key, boxes in groups.items()},
         versions=fleet.versions,
         zones=fleet.zones,

@@ -8,9 +8,9 @@ the failures, lets stages pass and start, and then moves as many boxes as nothin
 from datetime import datetime
 
 from cloud.rollout.actions import Plan
-from cloud.rollout.books import books, under_way_of
+from cloud.rollout.books import books
 from cloud.rollout.budget import open_ledger
-from cloud.rollout.checks import Objection, release_objection, retreat
+from cloud.rollout.checks import release_objection, retreat
 from cloud.rollout.observe import observe
 from cloud.rollout.outcome import Outcome
 from cloud.rollout.progress import advance, breach_note, judge_failures
@@ -26,20 +26,19 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     known = snapshot.status
     stages = known.stages or tuple(StageStatus(name=stage.name) for stage in snapshot.release.spec.stages)
     look = observe(snapshot, now)
-    opened = books(snapshot, look.efforts, stages, now)
+    ledger = open_ledger(snapshot, look.efforts)
+    opened = books(snapshot, look.efforts, stages, ledger, now)
     judged = snapshot.breached(judge_failures(snapshot, opened, now))
     objection, how_far = release_objection(judged), retreat(judged)
     progress = advance(judged, stages, opened, now, forth=objection is None)
-    turn = Turn(judged, look, open_ledger(judged, under_way_of(judged, look.efforts)), now)
-    held: list[Objection] = []
+    turn = Turn(judged, look, ledger, now)
+    held = take_back(turn, how_far)
     if objection is None:
-        held = bring_forward(turn, opened, progress.stages)
+        held += bring_forward(turn, opened, progress.stages)
     else:
         call_off(turn)
-        if how_far is not None:
-            held = take_back(turn, how_far)
     outcome = Outcome(
-        books=books(judged, look.efforts, progress.stages, now),
+        books=books(judged, look.efforts, progress.stages, ledger, now),
         progress=progress,
         efforts=look.efforts,
         objections=tuple(one for one in (objection, progress.objection, *held) if one is not None),

@@ -38,7 +38,7 @@ def advance(
         before = held[index]
         if before.phase is StagePhase.PASSED:
             continue
-        if not forth:
+        if not forth or not snapshot.boxes:  # a stage of nothing would pass, and the boxes to come would have none
             return Progress(tuple(held), index, None, tuple(notes))
         if before.started_at is None:
             if objection := unapproved(snapshot, stage):
@@ -66,19 +66,21 @@ def unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:
 
 
 def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | None:
-    """Return the breach of the failure limit, the known one as long as it holds; None: within the limit."""
+    """Return the breach of the failure limit, the known one until the limit is raised above it; None: within it."""
     spec, known = snapshot.release.spec.on_failure, snapshot.status.breach
-    if known is not None and known.generation >= snapshot.release.generation:
+    if known is not None and spec.max_failed.exceeded_by(known.failed, known.attempted):
         return known
     counts = books.counts()
     attempted = counts.succeeded + counts.failed
     if attempted < spec.min_attempted or not spec.max_failed.exceeded_by(counts.failed, attempted):
         return None
-    message = f"{counts.failed} of {attempted} attempted boxes failed, more than {spec.max_failed}."
-    if known is not None:
-        return known.model_copy(update={"generation": snapshot.release.generation, "message": message})
-    stage = snapshot.status.stage or snapshot.release.spec.stages[-1].name
-    return Breach(at=now, stage=stage, generation=snapshot.release.generation, message=message)
+    return Breach(
+        at=now,
+        stage=snapshot.status.stage or snapshot.release.spec.stages[-1].name,
+        failed=counts.failed,
+        attempted=attempted,
+        message=f"{counts.failed} of {attempted} attempted boxes failed, more than {spec.max_failed}.",
+    )
 
 
 def breach_note(known: Breach | None, found: Breach | None) -> tuple[Note, ...]:

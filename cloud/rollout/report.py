@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from cloud.rollout.actions import Note, Severity
-from cloud.rollout.books import State, under_way_of
+from cloud.rollout.books import State
+from cloud.rollout.budget import under_way
 from cloud.rollout.conditions import conditions_of
 from cloud.rollout.outcome import Outcome
 from cloud.rollout.progress import Progress
@@ -90,7 +91,7 @@ def _stage_phase(outcome: Outcome) -> Phase:
 
 def _retreat_phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
     held_online = any(objection.reason is Waiting.BUDGET for objection in outcome.objections)
-    if outcome.moving or held_online or under_way_of(snapshot, outcome.efforts):
+    if outcome.moving or held_online or any(under_way(snapshot, box, outcome.efforts) for box in snapshot.boxes):
         return Phase.ROLLING_BACK
     return Phase.ROLLED_BACK if outcome.retreat is FailureAction.ROLLBACK_ALL else Phase.PAUSED
 

@@ -89,7 +89,7 @@ class Snapshot:
     standing: Standing
     boxes: tuple[Box, ...]  # targeted and not owned by a newer release, by name
     excluded: int  # matched but left out, by `exclude` or by a newer release
-    superseded: bool  # a newer release owns every box
+    superseded: bool  # a newer release owns every box, or did before the stages of this one had passed
     neighbours: Mapping[tuple[str, str], tuple[Box, ...]]  # (site, role) -> every box there, targeted or not
     versions: Mapping[str, Version]
     zones: Mapping[str, ZoneInfo]

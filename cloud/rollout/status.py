@@ -137,7 +137,8 @@ class Breach(Part):
 
     at: Annotated[datetime, Field(description="When it was found.")]
     stage: Annotated[Name, Field(description="Stage in which it was found.")]
-    generation: Annotated[Number, Field(description="Of the spec that was breached; a later one is judged anew.")]
+    failed: Annotated[Number, Field(description="Boxes that had failed then.")]
+    attempted: Annotated[Number, Field(description="Boxes that had been attempted then.")]
     message: Annotated[Sentence, Field(description="What was breached, and by how much.")]
 
 

@@ -8,8 +8,8 @@ from cloud.rollout.budget import Ledger
 from cloud.rollout.checks import Attempt, Objection, box_objection
 from cloud.rollout.effort import begin
 from cloud.rollout.moves import back, forward
-from cloud.rollout.observe import Look
-from cloud.rollout.release import FailureAction
+from cloud.rollout.observe import Look, goes_back
+from cloud.rollout.release import Abort, FailureAction
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.stages import stage_map
 from cloud.rollout.status import StageStatus, Waiting
@@ -32,13 +32,14 @@ def bring_forward(turn: Turn, books: Books, stages: tuple[StageStatus, ...]) -> 
         look.moves[box.name] = forward(box, snapshot.standing.version_for(box), snapshot.versions)
     objections = []
     for box in _pending(snapshot, books, stages):
-        failed = look.efforts.get(box.name)
-        if box.name in look.moves:  # it still goes back from the attempt before
+        if snapshot.standing.version_for(box) in box.versions:  # it still goes back from the attempt before
             continue
-        if objection := box_objection(Attempt(snapshot, box, failed, turn.ledger, turn.now)):
+        failed = look.efforts.get(box.name)
+        attempt = Attempt(snapshot, box, failed, turn.ledger, turn.now)
+        if objection := box_objection(attempt):
             objections.append(objection)
             continue
-        look.moves[box.name] = forward(box, snapshot.standing.version_for(box), snapshot.versions)
+        look.moves[box.name] = attempt.move
         look.efforts[box.name] = begin(box, turn.now, attempt=failed.attempt + 1 if failed else 1)
     return objections
 
@@ -49,27 +50,45 @@ def call_off(turn: Turn) -> None:
         del turn.look.efforts[box.name]
 
 
-def take_back(turn: Turn, how_far: FailureAction) -> list[Objection]:
-    """Add a move for every box that has the version and has to give it up; return what holds the others up."""
+def take_back(turn: Turn, how_far: FailureAction | None) -> list[Objection]:
+    """Add a move for every box that has to give the version up, and return what holds the others up.
+
+    A box has to if it failed, or if the release retreats that far (None: it does not).
+    """
     snapshot, look = turn.snapshot, turn.look
-    for name, effort in look.efforts.items():
-        if effort.retry_at is not None:  # there will be no further attempt
-            look.efforts[name] = effort.model_copy(update={"retry_at": None})
+    if how_far is not None:
+        call_off_retries(turn)
+    retreating = _retreating(snapshot, how_far)
     objections = []
-    for box in _in_scope(snapshot, how_far):
+    for box in snapshot.boxes:
         version = snapshot.standing.version_for(box)
-        if version not in box.versions or (box.name in look.moves and version in look.moves[box.name].remove):
+        if version not in box.versions or not (box.name in retreating or _failed(turn, box)):
             continue
-        if not box.online:
+        move = back(box, version, snapshot.versions, snapshot.release.uid)
+        if not box.steady:
             objections.append(Objection(Waiting.OFFLINE, f"{box.name} goes back when it returns.", None, box.name))
-            continue
-        if refusal := "" if len(box.versions) > 1 else turn.ledger.admit(box, beside=False):
+        elif refusal := turn.ledger.admit(box, move.on(box.versions)):
             objections.append(Objection(Waiting.BUDGET, f"{refusal}.", None, box.name))
-            continue
-        look.moves[box.name] = back(box, version, snapshot.versions, snapshot.release.uid)
-        if box.name in look.efforts and not look.efforts[box.name].cause:
-            del look.efforts[box.name]
+        else:
+            look.moves[box.name] = move
+            if box.name in look.efforts and not look.efforts[box.name].cause:
+                del look.efforts[box.name]
     return objections
+
+
+def call_off_retries(turn: Turn) -> None:
+    """Let every attempt that has failed be the last on its box."""
+    for name, effort in turn.look.efforts.items():
+        if effort.retry_at is not None:
+            turn.look.efforts[name] = effort.model_copy(update={"retry_at": None})
+
+
+def _failed(turn: Turn, box: Box) -> bool:
+    """Tell whether the box gives the version up because its attempt has failed."""
+    effort = turn.look.efforts.get(box.name)
+    if effort is None or not effort.cause or turn.snapshot.release.spec.control.abort is Abort.HALT:
+        return False
+    return goes_back(turn.snapshot, box, effort)
 
 
 def _pending(snapshot: Snapshot, books: Books, stages: tuple[StageStatus, ...]) -> list[Box]:
@@ -83,13 +102,15 @@ def _pending(snapshot: Snapshot, books: Books, stages: tuple[StageStatus, ...]) 
     return [box for *_, box in sorted(pending, key=lambda one: one[:3])]
 
 
-def _in_scope(snapshot: Snapshot, how_far: FailureAction) -> list[Box]:
-    """Return the boxes that go back: those of the stage that broke the limit, or all."""
+def _retreating(snapshot: Snapshot, how_far: FailureAction | None) -> frozenset[str]:
+    """Return the boxes that go back with the release: none, those of the stage that broke the limit, or all."""
     stages, breach = snapshot.status.stages, snapshot.status.breach
+    if how_far is None:
+        return frozenset()
     if how_far is FailureAction.ROLLBACK_ALL or breach is None:
-        return list(snapshot.boxes)
+        return frozenset(box.name for box in snapshot.boxes)
     stage_by_site = stage_map(stages)
-    return [box for box in snapshot.boxes if stages[stage_by_site[box.site]].name == breach.stage]
+    return frozenset(box.name for box in snapshot.boxes if stages[stage_by_site[box.site]].name == breach.stage)
 
 
 def _announced(turn: Turn) -> list[Box]:

@@ -74,5 +74,4 @@ def _moments(snapshot: Snapshot, status: ReleaseStatus, now: datetime) -> Iterat
             yield next_look(effort, gate, now)
     if status.waiting_on is not None and status.waiting_on.until is not None:
         yield status.waiting_on.until
-    if status.phase not in OVER:
-        yield from (box.since + STEADY_AFTER for box in snapshot.boxes if box.online and not box.steady)
+    yield from (box.since + STEADY_AFTER for box in snapshot.boxes if box.online and not box.steady)

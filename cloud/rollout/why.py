@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from cloud.rollout.books import State, books, under_way_of
+from cloud.rollout.books import State, books
 from cloud.rollout.budget import open_ledger
 from cloud.rollout.checks import Attempt, box_objection, release_objection
 from cloud.rollout.effort import online_time
@@ -84,7 +84,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
     """Return where the box stands in the release that it belongs to."""
     stages = snap.status.stages or tuple(StageStatus(name=one.name) for one in snap.release.spec.stages)
     efforts = snap.status.boxes
-    state = books(snap, efforts, stages, now).states[box.name]
+    state = books(snap, efforts, stages, open_ledger(snap, efforts), now).states[box.name]
     match state:
         case State.SUCCEEDED:
             return _there(snap, box)
@@ -123,7 +123,7 @@ def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: dat
     if stage.started_at is None:
         return _not_started(snap, stages, index)
     efforts = snap.status.boxes
-    ledger = open_ledger(snap, under_way_of(snap, efforts))
+    ledger = open_ledger(snap, efforts)
     if objection := box_objection(Attempt(snap, box, efforts.get(box.name), ledger, now)):
         return _find(snap, objection.reason, objection.hint, objection.until, f"status {name}")
     return _find(snap, "Next", f"stage {stage.name} is under way and nothing objects: the box is moved next")

@@ -10,7 +10,7 @@ from cloud.rollout.status import Breach, FailureGroup, Phase, ReleaseStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-BREACH = Breach(at=NOW, stage="canary", generation=1, message="too many")
+BREACH = Breach(at=NOW, stage="canary", failed=2, attempted=3, message="too many")
 
 
 def release(approval: bool = False, **control: object) -> Release:  # noqa: FBT002 - a builder

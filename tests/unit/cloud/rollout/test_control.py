@@ -32,7 +32,7 @@ def standing(phase: Phase, canary: StagePhase = StagePhase.PASSED, **more: objec
 
 
 WAITING = standing(Phase.AWAITING_APPROVAL)
-BREACH = Breach(at=NOW, stage="canary", generation=1, message="2 of 3 attempted boxes failed, more than 0.")
+BREACH = Breach(at=NOW, stage="canary", failed=2, attempted=3, message="2 of 3 attempted boxes failed, more than 0.")
 
 
 def test_an_approval_is_added_to_those_before() -> None:
