@@ -20,9 +20,11 @@ Json = dict[str, Any]
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0  # a list of 10,000 nodes takes about three
+_GRACE_SECONDS: Final = 5.0  # beyond the time after which the API server itself ends a watch
 PAGE: Final = 500  # objects in one answer of a list
 FIELD_MANAGER: Final = "edgefleet-cli"
 MERGE_PATCH: Final = "application/merge-patch+json"
+BAD: Final = 400  # HTTP's line between done and not done
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
@@ -78,7 +80,9 @@ class Api:
     def watch(self, path: str, seconds: int, **query: str) -> Iterator[tuple[str, Json]]:
         """Yield ``(type, object)`` for up to ``seconds``. Raises Gone when too old, and as ``get``."""
         asked = {"watch": "1", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true", **query}
-        response = self._send("GET", path, asked, timeout=(CONNECT_SECONDS, seconds + 5.0))
+        response = self._send("GET", path, asked, wait=seconds + _GRACE_SECONDS)
+        if response.status >= BAD:
+            raise self._complaint(response.status, self._read(response), path)
         try:
             for line in _lines(response.response):
                 event = json.loads(line)
@@ -104,17 +108,20 @@ class Api:
 
     def _ask(self, method: str, path: str, query: dict[str, str], body: Json | None = None, kind: str = "") -> Json:
         response = self._send(method, path, query, body=body, kind=kind or "application/json")
+        answer = self._read(response)
+        if response.status >= BAD:
+            raise self._complaint(response.status, answer, path)
+        return answer
+
+    def _read(self, response: Any) -> Json:  # noqa: ANN401 - a class of the untyped library
         try:
             text = response.read()
         except (HTTPError, OSError) as lost:
             raise Unavailable(f"{self.origin}: no whole answer: {_brief(lost)}") from lost
         try:
-            answer = json.loads(text)
+            return dict(json.loads(text))
         except ValueError:
-            answer = {"message": text.decode(errors="replace").strip()}
-        if response.status >= 400:  # noqa: PLR2004 - HTTP's line between done and not done
-            raise self._complaint(response.status, answer, path)
-        return dict(answer)
+            return {"message": text.decode(errors="replace").strip()}
 
     def _send(  # noqa: PLR0913 - one HTTP request has this many parts
         self,
@@ -124,7 +131,7 @@ class Api:
         *,
         body: Json | None = None,
         kind: str = "application/json",
-        timeout: tuple[float, float] = (CONNECT_SECONDS, ANSWER_SECONDS),
+        wait: float | None = None,  # seconds without a byte; None: as long as an answer may take
     ) -> Any:  # noqa: ANN401 - a class of the untyped library
         headers = {"Accept": "application/json", "Content-Type": kind}
         target = f"{path}?{urlencode(query)}" if query else path
@@ -132,7 +139,8 @@ class Api:
             verb, url, sent, payload, _ = self.client.param_serialize(
                 method, target, query_params=[], header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            return self.client.call_api(verb, url, sent, payload, _request_timeout=timeout)
+            patience = (CONNECT_SECONDS, wait or ANSWER_SECONDS)
+            return self.client.call_api(verb, url, sent, payload, _request_timeout=patience)
         except (HTTPError, OSError) as lost:
             host = self.client.configuration.host
             raise Unavailable(
@@ -190,9 +198,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         contexts, current = library.list_kube_config_contexts(location)
         library.load_kube_config(location, context, client_configuration=settings, persist_config=False)
     except (library.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError) as bad:
-        raise SpecError(
-            f"kubeconfig {location}: {_brief(bad)}; `kubectl config get-contexts` shows what there is"
-        ) from bad
+        told = " ".join(str(bad).split())
+        raise SpecError(f"kubeconfig {location}: {told}; `kubectl config get-contexts` shows what there is") from bad
     if not settings.verify_ssl:  # the kubeconfig asks for it, so a warning at each call tells nothing new
         disable_warnings(InsecureRequestWarning)
     chosen = next((entry for entry in contexts if entry["name"] == context), current)

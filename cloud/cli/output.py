@@ -76,9 +76,14 @@ def program() -> str:
     return "kubectl edgefleet" if Path(sys.argv[0]).name.startswith("kubectl-") else "edgefleet"
 
 
+def invocation(command: str, namespace: str) -> str:
+    """Return a command as it can be copied."""
+    return f"{program()} {command}" if command == "doctor" else f"{program()} {command} -n {namespace}"
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]], right: frozenset[str] = frozenset()) -> Table:
     """Return a plain table as kubectl prints them; headers in ``right`` stand over numbers."""
-    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headers:
         made.add_column(header, justify="right" if header in right else "left", overflow="fold")
     for row in rows:

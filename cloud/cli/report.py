@@ -95,7 +95,7 @@ def story(one: Seen, now: datetime) -> Iterator[RenderableType]:
 
 def commands(counsel: Advice, namespace: str) -> tuple[str, ...]:
     """Return the advised commands as they can be copied."""
-    return tuple(f"{output.program()} {command} -n {namespace}" for command in counsel.commands)
+    return tuple(output.invocation(command, namespace) for command in counsel.commands)
 
 
 def live(one: Seen, now: datetime) -> Group:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -21,6 +22,9 @@ from cloud.rollout.why import Explanation, Finding, explain
 def why(
     box: BoxName,
     *,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Only releases of this one; default: all.")
+    ] = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     form: Output = Format.TEXT,
@@ -44,7 +48,7 @@ def why(
         )
     mirror = gather.mirror(api, now)
     told = []
-    for key in sorted(mirror.workloads()):
+    for key in sorted(key for key in mirror.workloads() if namespace in {None, key[0]}):
         held = mirror.held(key, now)
         one = next(found for found in held.fleet.boxes if found.name == box)
         explanation = explain(held.fleet, one, now)
@@ -73,11 +77,10 @@ def _story(held: Held, box: Box, explanation: Explanation, now: datetime) -> Ite
     yield ""
     yield Text.assemble((f"{workload} in {namespace}", "bold"), f": runs {runs}, {verdict}")
     for finding in explanation.findings:
-        yield Text.assemble(
-            f"  {finding.release} ", (finding.reason, "cyan"), f": {finding.message}{_when(finding, now)}."
-        )
+        told = f": {finding.message.removesuffix('.')}{_when(finding, now)}."
+        yield Text.assemble(f"  {finding.release} ", (finding.reason, "cyan"), told)
         if finding.command:
-            yield f"    → {output.program()} {finding.command} -n {namespace}"
+            yield f"    → {output.invocation(finding.command, namespace)}"
     asked = box.versions - set(explanation.runs)
     if asked:
         yield f"  The labels ask for {', '.join(version_name(held, one) for one in sorted(asked))}, which is not ready."

@@ -97,7 +97,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
         case State.DEFERRED | State.EXPIRED | State.SKIPPED:
             return _not_now(snap, box, state)
         case State.ROLLED_BACK:
-            before = box.previous or "nothing"
+            before = ", ".join(sorted(box.versions)) or "nothing"
             return _find(
                 snap, "RolledBack", f"was here and was taken back; the box runs {before}: {snap.status.message}"
             )
