@@ -30,7 +30,7 @@ class Move:
     box: str
     add: frozenset[str] = frozenset()
     remove: frozenset[str] = frozenset()
-    previous: str | None = None  # version to remember as the one before; None: leave what is remembered
+    previous: tuple[str, ...] | None = None  # versions to remember, newest first; None: leave what is remembered
     reverted: str | None = None  # uid of the release it is taken back from; None: leave, "" forget
     why: str = ""
 

@@ -18,7 +18,7 @@ def obsolete(
     needed = {one.version for one in daemon_sets[-KEPT:]}
     for box in boxes:
         needed |= box.versions
-        needed.add(box.previous)
+        needed.update(box.previous[:1])
     for view in releases:
         if view.status.phase not in OVER:
             needed |= {one.hash for one in view.rendered}

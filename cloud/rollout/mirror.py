@@ -166,7 +166,7 @@ class Mirror:
                 steady=verdict.steady(now),
                 versions=node.versions.get(workload, none) & versions,  # another namespace's workload may be a namesake
                 pods=tuple(pods.get(name, ())),
-                previous=node.previous.get(memory, ""),
+                previous=node.previous.get(memory, ()),
                 reverted=node.reverted.get(memory, ""),
             )
 

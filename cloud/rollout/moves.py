@@ -1,9 +1,13 @@
 """Which labels of a node change when a box goes forward or back."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from cloud.rollout.actions import Move
 from cloud.rollout.snapshot import Box, Version
+
+REMEMBERED: Final = 3
+"""Versions a box remembers, so that several releases can be taken back one after the other."""
 
 
 def surges(box: Box, version: str, versions: Mapping[str, Version]) -> bool:
@@ -20,7 +24,7 @@ def forward(box: Box, version: str, versions: Mapping[str, Version]) -> Move:
         box=box.name,
         add=frozenset({version}) - box.versions,
         remove=frozenset() if surges(box, version, versions) else others,
-        previous=_worth_returning_to(box, others) if others or not box.versions else None,
+        previous=_remembered(box, version, others) if others or not box.versions else None,
         reverted="" if box.reverted else None,
         why="cutover",
     )
@@ -34,18 +38,28 @@ def finish(box: Box, version: str) -> Move | None:
 
 def back(box: Box, version: str, versions: Mapping[str, Version], release_uid: str) -> Move:
     """Return the patch that takes the box back to what it ran before; a box that ran nothing runs nothing again."""
-    add = way_back(box, version, versions) - box.versions
-    return Move(box=box.name, add=add, remove=frozenset({version}), reverted=release_uid, why="back")
+    left = way_back(box, version, versions)
+    return Move(
+        box=box.name,
+        add=left - box.versions,
+        remove=frozenset({version}),
+        previous=tuple(one for one in box.previous if one not in left),
+        reverted=release_uid,
+        why="back",
+    )
 
 
 def way_back(box: Box, version: str, versions: Mapping[str, Version]) -> frozenset[str]:
     """Return the versions the box is left with without this one: what is still beside it, else what it ran before."""
-    return box.versions - {version} or frozenset({box.previous}) & versions.keys() - {version}
+    known = [one for one in box.previous if one in versions and one != version]
+    return box.versions - {version} or frozenset(known[:1])
 
 
-def _worth_returning_to(box: Box, others: frozenset[str]) -> str:
-    """Return the version to go back to: one that runs, else the one before it, else what was asked for."""
-    running = sorted(version for version in others if box.runs(version))
-    if running or not others:
-        return next(iter(running), "")
-    return box.previous or min(others)
+def _remembered(box: Box, version: str, others: frozenset[str]) -> tuple[str, ...]:
+    """Return what to go back to, newest first: a version that runs, else the one before it, else what was asked for."""
+    if not others:
+        return ()
+    running = sorted(one for one in others if box.runs(one))
+    before = tuple(one for one in box.previous if one != version)
+    newest = running[:1] or ([] if before else [min(others)])
+    return (*newest, *(one for one in before if one not in newest))[:REMEMBERED]

@@ -11,6 +11,7 @@ from cloud.fleet.box import BoxSpec, BoxStatus
 from cloud.fleet.errors import SpecError
 from cloud.fleet.site import zone_of
 from cloud.rollout.connectivity import ReadySign
+from cloud.rollout.moves import REMEMBERED
 from cloud.rollout.release import Release, ReleaseSpec, Workload
 from cloud.rollout.snapshot import Pod
 from cloud.rollout.status import ReleaseStatus
@@ -67,7 +68,10 @@ def _node(raw: Raw) -> NodeView:
         labels=labels,
         sign=_ready_sign(raw),
         versions=_versions(labels),
-        previous=_below(PREVIOUS_PREFIX, annotations),
+        previous={
+            name: tuple(_once(version) for version in versions.split(",")[:REMEMBERED] if version)
+            for name, versions in _below(PREVIOUS_PREFIX, annotations).items()
+        },
         reverted=_below(REVERTED_PREFIX, annotations),
     )
 

@@ -202,7 +202,7 @@ def _node_patch(key: WorkloadKey, move: Move) -> Write:
     labels |= {node_label(workload, version): "" for version in move.add}
     annotations: dict[str, str | None] = {}
     if move.previous is not None:
-        annotations[f"{PREVIOUS_PREFIX}{memory}"] = move.previous or None
+        annotations[f"{PREVIOUS_PREFIX}{memory}"] = ",".join(move.previous) or None
     if move.reverted is not None:
         annotations[f"{REVERTED_PREFIX}{memory}"] = move.reverted or None
     metadata: dict[str, Any] = {"labels": labels, **({"annotations": annotations} if annotations else {})}

@@ -35,7 +35,7 @@ class Box:
     steady: bool = True  # online long enough to be touched
     versions: frozenset[str] = frozenset()  # of this workload, that the node's labels ask for
     pods: tuple[Pod, ...] = ()
-    previous: str = ""  # version it ran before its last move; empty: none
+    previous: tuple[str, ...] = ()  # versions it ran before, newest first
     reverted: str = ""  # uid of the release it was taken back from; empty: none
 
     def runs(self, version: str) -> bool:

@@ -52,7 +52,7 @@ class NodeView:
     labels: Mapping[str, str]
     sign: ReadySign
     versions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name of a workload -> versions asked for
-    previous: Mapping[str, str] = field(default_factory=dict)  # remembered name -> version before its last move
+    previous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # remembered name -> versions, newest first
     reverted: Mapping[str, str] = field(default_factory=dict)  # remembered name -> uid of the release taken back
 
     @property

@@ -35,7 +35,7 @@ class Node:
     started: dict[str, datetime] = field(default_factory=dict)  # version -> when its pod started
     stopping: dict[str, datetime] = field(default_factory=dict)  # version -> when its pod is gone
     seen: tuple[Pod, ...] = ()  # pods as the API server has them
-    previous: str = ""
+    previous: tuple[str, ...] = ()
     reverted: str = ""
     patches: int = 0
     downloads: list[str] = field(default_factory=list)
