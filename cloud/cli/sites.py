@@ -55,7 +55,7 @@ def import_sites(  # noqa: PLR0913 - one option each
     work = (*found.create, *found.change)
     if work and not dry_run:
         _agree(file, len(work), yes=yes)
-        _apply(work, lambda wish: _write(api, wish, kept.get(wish.name)))
+        _apply(work, lambda wish: write(api, wish, kept.get(wish.name)))
     _tell(file, found, form, applied=0 if dry_run else len(work))
 
 
@@ -89,13 +89,18 @@ def _apply(work: tuple[Wish, ...], write: Callable[[Wish], object]) -> None:
             done += 1
     except (SpecError, Unavailable, Conflict) as stopped:
         site = work[done].name
-        again = f"{done} of {len(work)} sites are written; run the same command again to go on"
+        again = _again(done, len(work))
         if isinstance(stopped, Conflict):
             raise SpecError(f"EdgeSite {site!r} was changed by others since it was read; {again}") from stopped
         raise type(stopped)(f"EdgeSite {site!r}: {stopped}; {again}") from stopped
     except KeyboardInterrupt:
-        output.complain(f"stopped: {done} of {len(work)} sites are written; run the same command again to go on")
+        output.complain(f"stopped: {_again(done, len(work))}")
         raise typer.Exit(1) from None
+
+
+def _again(done: int, sites: int) -> str:
+    """Return how far it came: the site under way may be written as well, with nobody left to hear of it."""
+    return f"{done} of {sites} sites are known to be written; run the same command again to go on"
 
 
 def _watched(work: tuple[Wish, ...]) -> Iterator[Wish]:
@@ -113,7 +118,7 @@ def _watched(work: tuple[Wish, ...]) -> Iterator[Wish]:
         yield from bar.track(work)
 
 
-def _write(api: Api, wish: Wish, kept: Json | None) -> Json:
+def write(api: Api, wish: Wish, kept: Json | None) -> Json:
     """Apply one site as it was shown. Raises Conflict if it has changed since it was read.
 
     What is emptied but belongs to others as well stays when it is only left out, so that is taken away by itself.

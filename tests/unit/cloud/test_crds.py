@@ -40,6 +40,11 @@ def fields(kind: Kind) -> list[tuple[str, Json]]:
     return [node for part in ("spec", "status") if part in properties for node in nodes(properties[part], part)]
 
 
+def opaque(at: Json) -> bool:
+    """Whether it is taken as it stands: part of a pod template, which is Kubernetes' own."""
+    return "x-kubernetes-preserve-unknown-fields" in at and "type" not in at
+
+
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 
@@ -72,7 +77,7 @@ def test_nothing_is_without_a_limit(kind: Kind) -> None:
             case "integer":
                 return "minimum" not in at
             case None:
-                return "maxLength" not in at
+                return "maxLength" not in at and not opaque(at)
             case _:
                 return False
 
@@ -84,7 +89,19 @@ def test_the_schema_is_structural(kind: Kind) -> None:
     for path, at in fields(kind):
         assert not at.keys() & {"$ref", "$defs", "title", "propertyNames", "pattern"}, path
         assert ("anyOf" in at) == ("x-kubernetes-int-or-string" in at), path
-        assert ("type" in at) != ("x-kubernetes-int-or-string" in at), path
+        assert ("type" in at) != ("x-kubernetes-int-or-string" in at or opaque(at)), path
+
+
+@every_kind
+def test_nothing_unknown_is_kept_but_in_pod_templates(kind: Kind) -> None:
+    keepers = {path for path, at in fields(kind) if "x-kubernetes-preserve-unknown-fields" in at}
+    assert all(path.startswith(("spec.workload.template.", "status.template")) for path in keepers)
+
+
+def test_a_template_has_no_part_whose_unknown_fields_would_be_compared() -> None:
+    template = next(at for kind in KINDS for path, at in fields(kind) if path == "spec.workload.template")
+    assert "x-kubernetes-preserve-unknown-fields" not in template
+    assert all(opaque(part) for part in template["properties"].values())
 
 
 @every_kind
