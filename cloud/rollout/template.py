@@ -122,7 +122,8 @@ def _minimal(workload: Workload) -> dict[str, Any]:
     """Return the template of a workload that has only ever named an image."""
     if workload.image is None:
         raise SpecError("spec.workload: set image, template or both")
-    return {"metadata": {}, "spec": {"containers": [{"name": workload.name, "image": workload.image}]}}
+    spec = {"containers": [{"name": workload.name, "image": workload.image}], "automountServiceAccountToken": False}
+    return {"metadata": {}, "spec": spec}  # on KubeEdge a pod that mounts a token may hang a minute; it asked for none
 
 
 def _main_container(containers: list[dict[str, Any]], workload: str) -> dict[str, Any]:
