@@ -31,8 +31,9 @@ from simulator.programs import LOOPBACK, Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
 from simulator.record import Record
 from simulator.starting import (
-    boot_boxes,
-    enrolment_token,
+    boot_box,
+    boot_gently,
+    need_token,
     new_token,
     open_uplink,
     start_cloud,
@@ -146,8 +147,7 @@ class Cluster:
             uplinks=self.record.uplinks | uplinks,
         )
         self.record.write()
-        self._boot(boxes)
-        wait_for_boxes(self.kube, boxes, self.keeper, report)
+        boot_gently(self.record, boxes, self.keeper, self.kube, report)
 
     def add_box(self, site: str, box: Box) -> None:
         """One box more at a site there is; returns when it is Ready."""
@@ -155,7 +155,7 @@ class Cluster:
         standing = next(one for one in self.fleet.sites if one.name == site)
         self.record = self.record.with_box(standing, box, next(self._seats(1)))
         self.record.write()
-        self._boot([box.name])
+        boot_box(self.record, box.name, self.keeper, need_token(self.kube))
         self.wait_ready(box.name)
 
     def stop_box(self, name: str, *, freeze: bool = False) -> None:
@@ -169,14 +169,14 @@ class Cluster:
         if f"box/{name}" in self.keeper.pids():
             self.keeper.signal(f"box/{name}", signal.SIGCONT)
         else:
-            self._boot([name])
+            boot_box(self.record, name, self.keeper, need_token(self.kube))
 
     def reimage_box(self, name: str) -> None:
         """Replace a box's disk: no database, no images, a new certificate; it enrols again under its name."""
         self.fleet.site_of(name)
         self.keeper.signal(f"box/{name}", signal.SIGKILL)
         shutil.rmtree(self.record.place.box(name))
-        self._boot([name])
+        boot_box(self.record, name, self.keeper, need_token(self.kube))
 
     def fault(self, name: str, *wrong: Fault) -> None:
         """Make these the faults of a box, in place of those before; none makes it well."""
@@ -227,12 +227,6 @@ class Cluster:
 
     def _box_names(self) -> list[str]:
         return [box.name for _, box in self.fleet.boxes()]
-
-    def _boot(self, boxes: Iterable[str]) -> None:
-        token = enrolment_token(self.kube)
-        if token is None:
-            raise ClusterError("cloudcore's enrolment token is gone: read logs/cloudcore.log")
-        boot_boxes(self.record, boxes, self.keeper, token)
 
     def _seats(self, count: int) -> Iterator[Seat]:
         taken = {seat.network for seat in self.record.seats.values()}

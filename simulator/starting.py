@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from simulator.record import Record
 
 CLOUD_SECONDS = 60.0
 BOXES_SECONDS = 240.0
+BOOTING_AT_ONCE = 16
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-4, D.1.2.3
 EC_HEADER = bytes.fromhex("30310201010420")  # SEQUENCE of 49: INTEGER 1, OCTET STRING of 32
 EC_CURVE = bytes.fromhex("a00a06082a8648ce3d030107")  # [0] OBJECT IDENTIFIER prime256v1
@@ -140,30 +142,68 @@ def open_uplink(place: Place, site: str) -> Uplink:
     return Uplink(hub=ports["hub"], enrol=ports["enrol"], images=ports["images"])
 
 
-def boot_boxes(record: Record, names: Iterable[str], keeper: Keeper, token: str) -> None:
-    """Write each box's configuration and switch it on; a box that has its certificate minds no token."""
+def need_token(kube: Kube) -> str:
+    """The enrolment token; raises ClusterError when cloudcore keeps none."""
+    token = enrolment_token(kube)
+    if token is None:
+        raise ClusterError("cloudcore's enrolment token is gone: read logs/cloudcore.log")
+    return token
+
+
+def boot_box(record: Record, name: str, keeper: Keeper, token: str) -> None:
+    """Write a box's configuration and switch it on; a box that has its certificate minds no token."""
     place = record.place
-    for name in names:
-        site, box, seat = record.find(name)
-        uplink = record.uplinks[site.name]
-        config = programs.edgecore_config(place, site, box, seat, uplink)
-        config["modules"]["edgeHub"]["token"] = token
-        folder = place.box(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_secret(folder / "edgecore.json", json.dumps(config, indent=1))
-        keeper.start(programs.hollow_node(place, name, seat, uplink))
+    site, box, seat = record.find(name)
+    uplink = record.uplinks[site.name]
+    config = programs.edgecore_config(place, site, box, seat, uplink)
+    config["modules"]["edgeHub"]["token"] = token
+    folder = place.box(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_secret(folder / "edgecore.json", json.dumps(config, indent=1))
+    keeper.start(programs.hollow_node(place, name, seat, uplink))
+
+
+def boot_gently(record: Record, names: Iterable[str], keeper: Keeper, kube: Kube, report: Report) -> None:
+    """Boot boxes a few at a time, the next as soon as one is Ready; returns when all are.
+
+    All at once they starve each other and cloudcore of processors: their first heartbeats come too late, Kubernetes
+    takes them for dead again, and the whole lasts twice as long.
+    """
+    waiting = deque(names)
+    total, booting = len(waiting), set[str]()
+    token = need_token(kube)
+
+    def all_ready() -> bool:
+        nodes = kube.ready_nodes()
+        booting.difference_update([name for name in booting if nodes.get(name)])
+        complain_of_fallen(keeper, booting)
+        while waiting and len(booting) < BOOTING_AT_ONCE:
+            booting.add(waiting[0])
+            boot_box(record, waiting.popleft(), keeper, token)
+        report(Step("boxes Ready", total - len(waiting) - len(booting), total))
+        return not waiting and not booting
+
+    wait_until(all_ready, f"{total} boxes Ready", BOXES_SECONDS, keeper)
 
 
 def wait_for_boxes(kube: Kube, names: Iterable[str], keeper: Keeper, report: Report, *, ready: bool = True) -> None:
     """Return when every named box's node is Ready (or, with ready=False, is not)."""
     wanted = set(names)
+    what = "boxes Ready" if ready else "boxes not Ready"
 
     def there() -> bool:
         nodes = kube.ready_nodes()
         done = sum(nodes.get(name, False) is ready for name in wanted)
-        report(Step("boxes Ready" if ready else "boxes not Ready", done, len(wanted)))
-        if fallen := [one for one in keeper.ended() if one.name.removeprefix("box/") in wanted and one.code > 0]:
-            raise ClusterError(f"{fallen[0].name} ended with {fallen[0].code}:\n{tail(keeper, fallen[0].name)}")
+        report(Step(what, done, len(wanted)))
+        complain_of_fallen(keeper, wanted)
         return done == len(wanted)
 
-    wait_until(there, f"{len(wanted)} boxes {'Ready' if ready else 'not Ready'}", BOXES_SECONDS, keeper)
+    wait_until(there, f"{len(wanted)} {what}", BOXES_SECONDS, keeper)
+
+
+def complain_of_fallen(keeper: Keeper, names: Iterable[str]) -> None:
+    """Raise ClusterError when one of these boxes ended by itself; a box that was switched off may be off."""
+    watched = {f"box/{name}" for name in names}
+    for one in keeper.ended():
+        if one.name in watched and one.code > 0:
+            raise ClusterError(f"{one.name} ended with {one.code}:\n{tail(keeper, one.name)}")
