@@ -75,12 +75,12 @@ def _state(snapshot: Snapshot, box: Box, effort: Effort | None, stage: StageStat
     if effort is not None and effort.cause:
         if effort.retry_at is None:
             return State.FAILED
-        return State.PENDING if box.online else State.DEFERRED
+        return State.PENDING if box.steady else State.DEFERRED
     if not touched and box.reverted == snapshot.release.uid:
         return State.ROLLED_BACK
     if touched and effort is None:
         return State.SUCCEEDED
-    if not box.online or not (box.steady or effort):
+    if not (box.online if effort else box.steady):
         return _dark(snapshot, box, now)
     if effort is not None:
         return State.UPDATING

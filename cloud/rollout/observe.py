@@ -57,7 +57,7 @@ def _observe(context: _Context, box: Box, look: Look) -> None:
     if effort is not None and not effort.cause:
         if touched:
             effort = _judged(context, box, effort, version, look)
-        elif not box.online:  # it went dark before the patch: it is moved when it returns
+        elif not box.steady:  # it went dark before the patch: it is moved when it returns
             return
     if effort is not None:
         look.efforts[box.name] = effort

@@ -100,3 +100,18 @@ def test_where_no_box_may_be_down_a_surge_still_goes_on() -> None:
     world.release("v2", {**ONE_STAGE, "budget": {"maxUnavailablePerSite": 0}}, exclusive=False)
     world.pass_time(5 * MINUTE)
     assert world.status("v2").phase == "Succeeded"
+
+
+def test_a_box_that_has_only_just_returned_is_not_tried_again_before_it_is_steady() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 1}})
+    world.run(lambda w: not w.nodes["tc-000-scan-0"].wanted and bool(w.status("v1").boxes), 10 * MINUTE)
+    world.run(lambda w: w.status("v1").boxes["tc-000-scan-0"].retry_at == w.now + 3 * SECOND, 10 * MINUTE)
+    world.cut("tc-000-scan-0")
+    world.live()
+    world.heal("tc-000-scan-0")
+    world.pass_time(8 * SECOND)
+    assert world.nodes["tc-000-scan-0"].wanted == set()
+    world.pass_time(8 * SECOND)
+    assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
