@@ -213,6 +213,8 @@ def _ready(box: Box) -> Box:
 
 
 def _blocked(last: Snapshot, status: ReleaseStatus) -> str:
+    if last.superseded:
+        return "a newer release has taken over every box it matches"
     if not last.boxes:
         return "no box matches spec.targets: check the labels of the nodes"
     if status.phase in {Phase.SUCCEEDED, Phase.CATCHING_UP}:

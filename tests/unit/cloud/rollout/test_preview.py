@@ -145,6 +145,7 @@ def test_a_release_under_way_that_loses_boxes_is_named() -> None:
     world.now += timedelta(minutes=1)
     world.release("3.0", QUICK)
     assert seen(world, "3.0").supersedes == ("2.0",)
+    assert "a newer release has taken over" in seen(world).blocked
     assert seen(world).supersedes == ()
 
 
