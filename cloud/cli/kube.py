@@ -9,7 +9,6 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import yaml
-from kubernetes import client, config
 from urllib3 import disable_warnings
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
@@ -133,6 +132,8 @@ class Api:
         kind: str = "application/json",
         wait: float | None = None,  # seconds without a byte; None: as long as an answer may take
     ) -> Any:  # noqa: ANN401 - a class of the untyped library
+        from kubernetes.client import ApiException  # noqa: PLC0415 - there by now: ``connect`` has imported it
+
         headers = {"Accept": "application/json", "Content-Type": kind}
         target = f"{path}?{urlencode(query)}" if query else path
         try:
@@ -147,7 +148,7 @@ class Api:
                 f"cannot reach the Kubernetes API at {host} ({self.origin}): {_brief(lost)}; "
                 "is the cluster up, and is this the right --context? `edgefleet doctor` looks closer"
             ) from lost
-        except client.ApiException as refused:  # only TLS failures arrive here
+        except ApiException as refused:  # only TLS failures arrive here
             raise SpecError(
                 f"{self.origin}: no trust in {self.client.configuration.host}: {_brief(refused)}; "
                 "take the kubeconfig anew from the cluster"
@@ -183,6 +184,9 @@ class Api:
 
 def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
     """Return access to the cluster, found as kubectl finds it. Raises SpecError if there is none."""
+    # The library takes half a second to import, which help, version and completion of words need not wait for.
+    from kubernetes import client, config  # noqa: PLC0415 - as said
+
     library: Any = config  # it ships no types
     settings = client.Configuration()
     settings.retries = False  # a call fails at once; whoever wants to retry bounds it
