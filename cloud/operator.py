@@ -38,12 +38,23 @@ def run(settings: OperatorSettings) -> int:
     cluster = KubeCluster(configuration)
     if settings.peering:
         _must_have_peering(cluster, settings)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.listen)
+    _serve_metrics(settings)
     try:
         return asyncio.run(_operate(settings, cluster, configuration))
     finally:
         cluster.close()
+
+
+def _serve_metrics(settings: OperatorSettings) -> None:
+    """Raise SpecError if the port is taken."""
+    try:
+        if settings.metrics_port:
+            start_http_server(settings.metrics_port, addr=settings.listen)
+    except OSError as taken:
+        raise SpecError(
+            f"cannot listen on {settings.listen}:{settings.metrics_port}: {taken.strerror}; set EDGEFLEET_METRICS_PORT "
+            "to a free port, or to 0 for none"
+        ) from taken
 
 
 async def _operate(settings: OperatorSettings, cluster: KubeCluster, configuration: Any) -> int:  # noqa: ANN401 - untyped
@@ -96,8 +107,11 @@ def _ended(looking: asyncio.Task[None]) -> int:
 
 
 def _identity() -> str:
-    """Return the name under which this process signs the peering object, unique even after a restart of its pod."""
-    return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}-{time.time_ns() // 10**6 % 10**9}"
+    """Return the name under which this process signs the peering object.
+
+    In a pod it is the pod's: a container that is started again takes over from itself and need not wait.
+    """
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() // 10**6 % 10**9}"
 
 
 def _priority() -> int:

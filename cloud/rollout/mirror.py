@@ -190,15 +190,13 @@ class Mirror:
                 del self._members[kind, workload]
 
     def _concerned(self, kind: Kind, new: View, old: View | None) -> frozenset[WorkloadKey]:
-        match kind:
-            case Kind.NODE:
-                return self.workloads() | {UPKEEP}
-            case Kind.SITE:
-                return self.workloads()
-            case Kind.BOX:
-                return frozenset({UPKEEP})
-            case Kind.POD | Kind.DAEMON_SET | Kind.RELEASE:
-                return frozenset(key for view in (new, old) if view and (key := _workload_of(view)))
+        if kind is Kind.NODE:
+            return self.workloads() | {UPKEEP}
+        if kind is Kind.SITE:
+            return self.workloads()
+        if kind is Kind.BOX:
+            return frozenset({UPKEEP})
+        return frozenset(key for view in (new, old) if view and (key := _workload_of(view)))
 
     def _all(self, kind: Kind, of: type[Any]) -> list[Any]:
         return [view for view in self._objects[kind].values() if isinstance(view, of)]

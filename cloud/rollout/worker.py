@@ -156,6 +156,8 @@ class Work:
         metrics.RECONCILE_SECONDS.labels(result=result).observe(time.monotonic() - began)
         if failure is None:
             self.queue.done(key)
+            if key != UPKEEP and key not in self.mirror.workloads():
+                self.queue.forget(key)
         else:
             delay = self.queue.failed(key, time.monotonic(), random.random())  # noqa: S311 - jitter
             self._report(key, result, failure, delay)

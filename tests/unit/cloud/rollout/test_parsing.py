@@ -1,0 +1,187 @@
+"""What is read out of the API's objects, and that nothing in them raises."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.rollout.parsing import mark, parse
+from cloud.rollout.status import Phase
+from cloud.rollout.views import (
+    BoxView,
+    DaemonSetView,
+    Kind,
+    NodeView,
+    PodView,
+    ReleaseView,
+    SiteView,
+    memory_name,
+)
+from tests.unit.cloud.rollout.raw import raw_daemon_set, raw_node, raw_pod, raw_release, raw_site
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+EXAMPLES = {
+    Kind.NODE: raw_node(
+        labels={"run.edgefleet.io/scan.a": ""}, annotations={"previous.edgefleet.io/default.scan": "a"}
+    ),
+    Kind.POD: raw_pod(containers=[{"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]),
+    Kind.DAEMON_SET: raw_daemon_set(),
+    Kind.SITE: raw_site(),
+    Kind.BOX: {"metadata": {"name": "box-1"}, "spec": {"node": "box-1", "site": "tc-1"}, "status": {}},
+    Kind.RELEASE: raw_release(status={"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}),
+}
+
+
+def paths(raw: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - JSON
+    inside = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
+    return [at, *(path for key, value in inside for path in paths(value, (*at, key)))]
+
+
+def damaged(raw: Any, path: tuple[Any, ...], junk: Any) -> Any:  # noqa: ANN401 - JSON
+    if not path:
+        return junk
+    copy = dict(raw) if isinstance(raw, dict) else list(raw)
+    copy[path[0]] = damaged(raw[path[0]], path[1:], junk)
+    return copy
+
+
+@given(st.sampled_from(sorted(Kind)), st.data())
+def test_no_damage_to_an_object_makes_reading_it_fail(kind: Kind, data: st.DataObject) -> None:
+    example = EXAMPLES[kind]
+    path = data.draw(st.sampled_from(paths(example)).filter(lambda one: one != ()))
+    parse(kind, damaged(example, path, data.draw(JSON)))
+
+
+def node(**more: Any) -> NodeView:  # noqa: ANN401 - of the builder
+    view = parse(Kind.NODE, raw_node(**more))
+    assert isinstance(view, NodeView)
+    return view
+
+
+def pod(**more: Any) -> PodView:  # noqa: ANN401 - of the builder
+    view = parse(Kind.POD, raw_pod(**more))
+    assert isinstance(view, PodView)
+    return view
+
+
+def release(**more: Any) -> ReleaseView:  # noqa: ANN401 - of the builder
+    view = parse(Kind.RELEASE, raw_release(**more))
+    assert isinstance(view, ReleaseView)
+    return view
+
+
+def test_a_node_tells_which_versions_of_which_workload_it_is_asked_to_run() -> None:
+    labels = {"run.edgefleet.io/scan.a": "", "run.edgefleet.io/scan.b": "", "run.edgefleet.io/sc-2.c": ""}
+    assert node(labels=labels).versions == {"scan": {"a", "b"}, "sc-2": {"c"}}
+
+
+def test_a_node_remembers_by_namespace_and_workload() -> None:
+    view = node(annotations={"reverted.edgefleet.io/default.scan": "uid", "other": "x"})
+    assert view.reverted == {"default.scan": "uid"}
+    assert view.previous == {}
+
+
+def test_only_a_ready_node_is_ready_and_one_that_never_spoke_is_dark_since_it_was_made() -> None:
+    assert node().sign.ready
+    assert not node(ready=False).sign.ready
+    silent = raw_node()
+    silent["status"] = {}
+    view = parse(Kind.NODE, silent)
+    assert isinstance(view, NodeView)
+    assert (view.sign.ready, view.sign.since) == (False, datetime(2026, 3, 2, 11, tzinfo=UTC))
+
+
+def test_a_pod_that_is_not_bound_yet_belongs_to_the_box_its_daemon_set_meant() -> None:
+    raw = raw_pod(node="")
+    term = {"matchFields": [{"key": "other"}, {"key": "metadata.name", "operator": "In", "values": ["box-7"]}]}
+    for terms, meant in (([{}, term], "box-7"), ([], "")):
+        wanted = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        raw["spec"] = {"affinity": {"nodeAffinity": wanted}}
+        view = parse(Kind.POD, raw)
+        assert isinstance(view, PodView)
+        assert view.node == meant
+
+
+@pytest.mark.parametrize(
+    ("state", "trouble", "detail"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}, "CrashLoopBackOff", "back-off"),
+        ({"waiting": {"reason": "ImagePullBackOff"}}, "ImagePullBackOff", "exit code 137"),
+        ({"waiting": {"reason": "ContainerCreating"}}, "", ""),
+        ({"terminated": {"exitCode": 3, "reason": "Error"}}, "Error", "exit code 3"),
+        ({"terminated": {"exitCode": 0, "reason": "Completed"}}, "", ""),
+        ({"running": {}}, "", ""),
+    ],
+)
+def test_a_pod_tells_what_troubles_its_container(state: dict[str, Any], trouble: str, detail: str) -> None:
+    container = {"restartCount": 2, "state": state, "lastState": {"terminated": {"exitCode": 137}}}
+    told = pod(containers=[container]).pod
+    assert (told.trouble, told.detail, told.restarts) == (trouble, detail, 2)
+
+
+def test_a_failed_pod_tells_why_even_without_containers() -> None:
+    raw = raw_pod()
+    raw["status"] = {"phase": "Failed", "reason": "Evicted", "message": "no disk"}
+    view = parse(Kind.POD, raw)
+    assert isinstance(view, PodView)
+    assert (view.pod.trouble, view.pod.detail, view.pod.ready) == ("Evicted", "no disk", False)
+
+
+def test_a_pod_whose_deletion_has_begun_is_ending() -> None:
+    assert pod(ending=True).pod.ending
+
+
+def test_a_daemon_set_is_a_version() -> None:
+    view = parse(Kind.DAEMON_SET, raw_daemon_set())
+    assert isinstance(view, DaemonSetView)
+    assert (view.workload, view.version, view.exclusive, view.release) == ("scan", "a", True, "one")
+
+
+def test_a_zone_that_does_not_exist_is_none() -> None:
+    views = [parse(Kind.SITE, raw_site(zone=zone)) for zone in ("Asia/Shanghai", "Mars/Base", "")]
+    assert [view.zone for view in views if isinstance(view, SiteView)] == ["Asia/Shanghai", "", ""]
+
+
+def test_a_release_that_cannot_be_read_says_which_field_is_wrong() -> None:
+    view = release(spec={"targets": {}})
+    assert view.release is None
+    assert view.problem.startswith("spec.targets.selector: ")
+    assert "set image, template or both" in release(spec={"workload": {"name": "scan"}}).problem
+
+
+def test_a_started_release_is_rendered_from_its_settled_template() -> None:
+    view = release(status={"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}})
+    assert [one.template["spec"]["containers"][0]["image"] for one in view.rendered] == ["b"]
+    assert release().rendered == ()
+
+
+def test_a_settled_template_that_somebody_broke_is_a_problem_of_the_release() -> None:
+    view = release(status={"template": {"spec": {}}})
+    assert view.rendered == ()
+    assert "status.template" in view.problem
+
+
+def test_an_unreadable_status_counts_as_none() -> None:
+    assert release(status={"phase": "Sideways"}).status.phase is Phase.PENDING
+    box = parse(Kind.BOX, {**EXAMPLES[Kind.BOX], "status": {"health": "Fine"}})
+    assert isinstance(box, BoxView)
+    assert box.status.health is None
+
+
+def test_a_revision_that_is_no_number_is_older_than_any() -> None:
+    assert mark({"metadata": {"name": "a", "resourceVersion": "x"}}).revision == 0
+
+
+@given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True), st.integers(1, 40))
+def test_a_node_can_remember_of_every_workload(namespace: str, length: int) -> None:
+    name = memory_name(namespace, "w" * length)
+    assert len(name) <= 63
+    assert name[0].isalnum()
+    assert name[-1].isalnum()
+    assert name != memory_name(namespace, "x" * length)

@@ -1,0 +1,324 @@
+"""One look at a workload, against the fake cluster: the order of writes, and what each failure leaves behind."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloud.fleet.errors import Unavailable
+from cloud.rollout.cluster import Answer, Conflict, Refused, Verb, Write
+from cloud.rollout.connectivity import NodeReady
+from cloud.rollout.mirror import Mirror
+from cloud.rollout.reconcile import Look
+from cloud.rollout.views import Kind, Raw
+from tests.contract.fake_cluster import FakeCluster
+from tests.unit.cloud.rollout.raw import raw_daemon_set, raw_node, raw_pod, raw_release
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SCAN = ("default", "scan")
+
+
+class Pinned:
+    """A registry that knows one digest."""
+
+    def __init__(self, digest: str | None = "sha256:1") -> None:
+        self.digest = digest  # None: digests are not asked for
+        self.asked: list[str] = []
+
+    def pin(self, image: str) -> str | None:
+        self.asked.append(image)
+        return None if self.digest is None else f"{image}@{self.digest}"
+
+
+class Refusing(FakeCluster):
+    """Answers one kind of write with an error."""
+
+    def __init__(self, kind: Kind, failure: Exception) -> None:
+        super().__init__()
+        self.kind, self.failure = kind, failure
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Answer]:
+        return [self.failure if one.kind is self.kind else super(Refusing, self).write([one])[0] for one in writes]
+
+    def tell(self, event: Raw) -> None:
+        if self.kind is Kind.SITE:  # stands for events
+            raise self.failure
+        super().tell(event)
+
+
+def cluster(*names: str, of: FakeCluster | None = None) -> FakeCluster:
+    made = of or FakeCluster()
+    for name in names or ("box-1", "box-2"):
+        made.create(Kind.NODE, raw_node(name))
+    return made
+
+
+def held(of: FakeCluster, now: datetime = NOW) -> Mirror:
+    mirror = Mirror(NodeReady())
+    for kind in Kind:
+        for raw in of.read(kind):
+            mirror.absorb(kind, raw, now)
+    return mirror
+
+
+def look(of: FakeCluster, now: datetime = NOW, registry: Pinned | None = None) -> Look:
+    taken = Look(held(of, now).held(SCAN, now), of, registry or Pinned(None), now)
+    taken.take()
+    return taken
+
+
+def settle(of: FakeCluster, now: datetime = NOW) -> datetime:
+    """Let the DaemonSets' pods become what the labels ask for, and look until nothing is written."""
+    for _ in range(12):
+        before = len(of.writes)
+        follow_labels(of)
+        look(of, now)
+        if len(of.writes) == before:
+            return now
+        now += timedelta(seconds=1)
+    raise AssertionError(f"no rest: {of.writes[-3:]}")
+
+
+def follow_labels(of: FakeCluster) -> None:
+    for kind, key in list(of.objects):
+        if kind is Kind.POD:
+            del of.objects[kind, key]
+    for node in of.read(Kind.NODE):
+        for label in node["metadata"]["labels"]:
+            if label.startswith("run.edgefleet.io/"):
+                version = label.rpartition(".")[2]
+                of.create(
+                    Kind.POD, raw_pod(f"scan-{version}-{node['metadata']['name']}", node["metadata"]["name"], version)
+                )
+
+
+def status(of: FakeCluster, name: str) -> dict[str, Any]:
+    return dict(of.get(Kind.RELEASE, name, "default")["status"])
+
+
+def kinds(writes: Sequence[Write]) -> list[str]:
+    return [f"{one.verb} {one.kind}" for one in writes]
+
+
+def test_a_new_release_writes_daemon_set_then_status_then_nodes() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release())
+    taken = look(fake)
+    assert kinds(fake.writes) == ["apply DaemonSet", "replace EdgeRelease", "merge Node", "merge Node"]
+    assert set(status(fake, "one")["boxes"]) == {"box-1", "box-2"}, "under way in the status before the labels change"
+    assert [kind for kind, _ in taken.answers] == [Kind.DAEMON_SET, Kind.RELEASE, Kind.NODE, Kind.NODE]
+    assert {decision.note.reason for decision in taken.decisions} >= {"StageStarted"}
+    assert fake.events
+
+
+def test_a_settled_release_is_looked_at_without_a_write() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release())
+    now = settle(fake)
+    assert status(fake, "one")["phase"] == "Succeeded"
+    before = len(fake.writes)
+    look(fake, now + timedelta(seconds=30))
+    assert len(fake.writes) == before
+
+
+def test_a_release_of_an_image_keeps_the_template_of_the_one_before() -> None:
+    fake = cluster()
+    template = {"spec": {"containers": [{"name": "scan", "image": "x"}], "hostNetwork": True}}
+    fake.create(
+        Kind.RELEASE, raw_release("one", spec={"workload": {"name": "scan", "image": "scan:1", "template": template}})
+    )
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    look(fake)
+    assert status(fake, "two")["previousRelease"] == "one"
+    spec = status(fake, "two")["template"]["spec"]
+    assert (spec["hostNetwork"], spec["containers"][0]["image"]) == (True, "scan:two")
+
+
+def test_a_release_of_an_image_keeps_the_template_of_a_daemon_set_when_its_release_is_gone() -> None:
+    fake = cluster()
+    template = {
+        "metadata": {"labels": {"edgefleet.io/workload": "scan", "edgefleet.io/version": "a", "team": "sorting"}},
+        "spec": {
+            "containers": [{"name": "scan", "image": "scan:0"}],
+            "hostPID": True,
+            "nodeSelector": {"run.edgefleet.io/scan.a": ""},
+            "tolerations": [{"operator": "Exists"}],
+            "affinity": {"podAntiAffinity": {}},
+        },
+    }
+    fake.create(Kind.DAEMON_SET, raw_daemon_set("a", template=template, release="zero"))
+    fake.create(Kind.RELEASE, raw_release("one"))
+    look(fake)
+    settled = status(fake, "one")["template"]
+    assert status(fake, "one")["previousRelease"] == "zero"
+    assert settled["metadata"] == {"labels": {"team": "sorting"}}
+    assert settled["spec"] == {"containers": [{"name": "scan", "image": "scan:one"}], "hostPID": True}
+
+
+def test_the_tag_is_settled_once_and_every_box_gets_that_digest() -> None:
+    fake, registry = cluster(), Pinned()
+    fake.create(Kind.RELEASE, raw_release())
+    look(fake, registry=registry)
+    look(fake, NOW + timedelta(seconds=1), registry=registry)
+    assert registry.asked == ["scan:one"]
+    assert status(fake, "one")["resolvedImage"] == "scan:one@sha256:1"
+    (made,) = fake.read(Kind.DAEMON_SET)
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "scan:one@sha256:1"
+
+
+def test_a_status_that_somebody_changed_meanwhile_stops_the_look_before_any_box_moves() -> None:
+    fake = cluster(of=Refusing(Kind.RELEASE, Conflict("changed")))
+    fake.create(Kind.RELEASE, raw_release())
+    with pytest.raises(Conflict):
+        look(fake)
+    assert "merge Node" not in kinds(fake.writes)
+
+
+def test_what_was_written_before_a_failure_is_known() -> None:
+    fake = cluster(of=Refusing(Kind.NODE, Unavailable("no answer")))
+    fake.create(Kind.RELEASE, raw_release())
+    taken = Look(held(fake).held(SCAN, NOW), fake, Pinned(None), NOW)
+    with pytest.raises(Unavailable):
+        taken.take()
+    assert [kind for kind, _ in taken.answers] == [Kind.DAEMON_SET, Kind.RELEASE]
+
+
+def test_a_lost_event_stops_nothing() -> None:
+    fake = cluster(of=Refusing(Kind.SITE, Unavailable("no answer")))
+    fake.create(Kind.RELEASE, raw_release())
+    taken = look(fake)
+    assert taken.untold > 0
+    assert "merge Node" in kinds(fake.writes)
+
+
+def test_a_template_that_the_api_server_refuses_is_the_persons_to_correct_and_not_tried_again() -> None:
+    fake = cluster(of=Refusing(Kind.DAEMON_SET, Refused("spec.foo: unknown")))
+    fake.create(Kind.RELEASE, raw_release())
+    look(fake)
+    assert status(fake, "one")["phase"] == "Failed"
+    assert "spec.foo: unknown" in status(fake, "one")["message"]
+    before = len(fake.writes)
+    look(fake, NOW + timedelta(minutes=1))
+    assert len(fake.writes) == before
+
+
+def test_an_api_server_that_does_not_answer_about_a_daemon_set_is_asked_again() -> None:
+    fake = cluster(of=Refusing(Kind.DAEMON_SET, Unavailable("no answer")))
+    fake.create(Kind.RELEASE, raw_release())
+    with pytest.raises(Unavailable):
+        look(fake)
+
+
+def test_a_release_that_cannot_be_read_fails_alone() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release("good"))
+    broken = raw_release("broken")
+    broken["spec"]["targets"] = {}
+    broken["metadata"].update(resourceVersion="99", uid="uid-broken", generation=1)
+    fake.objects[Kind.RELEASE, ("default", "broken")] = broken
+    mirror = held(fake)
+    broken["spec"]["targets"] = raw_release()["spec"]["targets"]  # the fake would refuse its status otherwise
+    Look(mirror.held(SCAN, NOW), fake, Pinned(None), NOW).take()
+    assert status(fake, "broken")["phase"] == "Failed"
+    assert status(fake, "good")["phase"] == "Rolling"
+
+
+def test_a_cutover_that_cannot_work_fails_with_the_field_and_starts_after_a_correction() -> None:
+    fake = cluster()
+    container = {"name": "scan", "image": "scan:1", "ports": [{"hostPort": 80}]}
+    workload = {"name": "scan", "template": {"spec": {"containers": [container]}}, "cutover": "Surge"}
+    fake.create(Kind.RELEASE, raw_release(spec={"workload": workload}))
+    look(fake)
+    assert "spec.workload.cutover" in status(fake, "one")["message"]
+    made = fake.get(Kind.RELEASE, "one", "default")
+    made["spec"]["workload"]["cutover"] = "Recreate"
+    made["metadata"]["generation"] = 2
+    fake.create(Kind.RELEASE, made)
+    look(fake)
+    assert status(fake, "one")["phase"] == "Rolling"
+    assert all(one["type"] != "Stalled" or one["status"] == "False" for one in status(fake, "one")["conditions"])
+
+
+def test_a_daemon_set_that_somebody_deleted_comes_back() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release(spec={"stages": [{"name": "all", "soak": "1h"}]}))
+    look(fake)
+    (made,) = fake.read(Kind.DAEMON_SET)
+    fake.remove(Kind.DAEMON_SET, made["metadata"]["name"], "default")
+    look(fake, NOW + timedelta(seconds=1))
+    assert [one["metadata"]["name"] for one in fake.read(Kind.DAEMON_SET)] == [made["metadata"]["name"]]
+
+
+def test_versions_that_nothing_needs_are_removed_but_for_the_last_three() -> None:
+    fake = cluster()
+    for number in range(6):
+        fake.create(Kind.DAEMON_SET, raw_daemon_set(f"v{number}", created=f"2026-03-02T10:0{number}:00Z"))
+    labels = {"run.edgefleet.io/scan.v0": ""}
+    fake.create(Kind.NODE, raw_node("box-1", labels=labels, annotations={"previous.edgefleet.io/default.scan": "v1"}))
+    look(fake)
+    assert {one["metadata"]["labels"]["edgefleet.io/version"] for one in fake.read(Kind.DAEMON_SET)} == {
+        "v0",
+        "v1",
+        "v3",
+        "v4",
+        "v5",
+    }
+
+
+def test_a_version_that_another_removed_meanwhile_is_no_error() -> None:
+    fake = cluster()
+    for number in range(5):
+        fake.create(Kind.DAEMON_SET, raw_daemon_set(f"v{number}", created=f"2026-03-02T10:0{number}:00Z"))
+    known = held(fake).held(SCAN, NOW)
+    fake.remove(Kind.DAEMON_SET, "scan-v0", "default")
+    Look(known, fake, Pinned(None), NOW).take()
+
+
+def test_a_move_is_one_patch_of_labels_and_memory() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    first = status(fake, "one")["version"]
+    workload = {"name": "scan", "image": "scan:2", "cutover": "Recreate"}
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z", spec={"workload": workload}))
+    before = len(fake.writes)
+    look(fake, now)
+    (patch,) = [one for one in fake.writes[before:] if one.kind is Kind.NODE]
+    second = status(fake, "two")["version"]
+    assert patch.verb is Verb.MERGE
+    assert patch.manifest["metadata"]["labels"] == {
+        f"run.edgefleet.io/scan.{first}": None,
+        f"run.edgefleet.io/scan.{second}": "",
+    }
+    assert patch.manifest["metadata"]["annotations"] == {"previous.edgefleet.io/default.scan": first}
+
+
+def test_rollback_is_remembered_on_the_box_and_forgotten_with_the_next_move() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    now = settle(fake, now)
+    two = fake.get(Kind.RELEASE, "two", "default")
+    two["spec"]["control"] = {"abort": "Rollback"}
+    two["metadata"]["generation"] = 2
+    uid = fake.create(Kind.RELEASE, two)["metadata"]["uid"]
+    now = settle(fake, now)
+    assert status(fake, "two")["phase"] == "RolledBack"
+    assert fake.get(Kind.NODE, "box-1")["metadata"]["annotations"]["reverted.edgefleet.io/default.scan"] == uid
+    fake.create(Kind.RELEASE, raw_release("three", created="2026-03-02T11:40:00Z"))
+    settle(fake, now)
+    assert "reverted.edgefleet.io/default.scan" not in fake.get(Kind.NODE, "box-1")["metadata"]["annotations"]
+
+
+def test_the_next_look_is_when_the_first_of_all_reasons_is_due() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.NODE, raw_node("box-2", since="2026-03-02T11:59:55Z"))
+    assert look(fake).recheck_after == timedelta(seconds=5)
+    fake.create(Kind.RELEASE, raw_release(spec={"health": {"readyFor": "2s"}}))
+    look(fake)
+    follow_labels(fake)
+    after = look(fake, NOW + timedelta(seconds=1)).recheck_after
+    assert after is not None
+    assert after <= timedelta(seconds=4)
