@@ -31,6 +31,10 @@ class NotFound(SpecError):  # noqa: N818 - the API server's own word
     """The named object does not exist."""
 
 
+class Forbidden(SpecError):  # noqa: N818 - the same
+    """The user lacks a right."""
+
+
 class Conflict(Exception):  # noqa: N818 - it states what happened, as the API server does
     """Somebody else changed the object since it was read: read it anew and decide again."""
 
@@ -161,7 +165,7 @@ class Api:
             case 401:
                 return SpecError(f"{self.origin}: the cluster does not know this user; log in again or use --context")
             case 403:
-                return SpecError(f"{said}; ask the cluster's administrator for this permission")
+                return Forbidden(f"{said}; ask the cluster's administrator for this permission")
             case 404 if answer.get("reason") == "NotFound" and (answer.get("details") or {}).get("name"):
                 return NotFound(said)
             case 404 if f"/apis/{GROUP}/" in path:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cloud.cli import gather, output
-from cloud.cli.kube import Api, Conflict, Json, NotFound, connect
+from cloud.cli.kube import Api, Conflict, Forbidden, Json, NotFound, connect
 from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import SITE_LABEL
@@ -108,29 +108,32 @@ def _documents(file: str) -> list[Json]:
 def _answers(api: Api, drafts: Iterable[Draft], now: datetime, span: timedelta) -> Iterator[Answer]:
     mirror: Mirror | None = None
     for draft in drafts:
-        problems = draft.problems or _refusal(api, draft)
+        problems, notes = (draft.problems, ()) if draft.release is None else _judgement(api, draft)
         if draft.release is None or problems:
-            yield Answer(draft, problems, (), None, now)
+            yield Answer(draft, problems, notes, None, now)
             continue
         mirror = mirror or gather.mirror(api, now)
         try:
             fleet = _with(mirror, draft.release, now)
         except SpecError as impossible:
-            yield Answer(draft, (str(impossible),), (), None, now)
+            yield Answer(draft, (str(impossible),), notes, None, now)
             continue
-        yield Answer(draft, (), _strangers(api, draft.release), preview(fleet, draft.name, now, span), now)
+        notes += _strangers(api, draft.release)
+        yield Answer(draft, (), notes, preview(fleet, draft.name, now, span), now)
 
 
-def _refusal(api: Api, draft: Draft) -> tuple[str, ...]:
-    """Return what the API server itself objects to."""
+def _judgement(api: Api, draft: Draft) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the API server itself objects to, and what is to be known of its word."""
     path = gather.release_path(draft.namespace, draft.name)
     try:
         api.apply(path, dict(draft.manifest), dryRun="All", force="true", fieldValidation="Strict")
     except NotFound as missing:
-        return (f"metadata.namespace: {missing}; `kubectl create namespace {draft.namespace}` makes it",)
+        return (f"metadata.namespace: {missing}; `kubectl create namespace {draft.namespace}` makes it",), ()
+    except Forbidden as refused:  # who only looks, and leaves the writing to others, may have a preview too
+        return (), (f"the API server has not judged the file: {refused}",)
     except (SpecError, Conflict) as refused:
-        return tuple(str(refused).splitlines())
-    return ()
+        return tuple(str(refused).splitlines()), ()
+    return (), ()
 
 
 def _with(mirror: Mirror, release: Release, now: datetime) -> Fleet:

@@ -14,7 +14,7 @@ import pytest
 
 from cloud.cli import gather, kube
 from cloud.cli.control import Hand
-from cloud.cli.kube import Api, Conflict, Gone, NotFound, connect
+from cloud.cli.kube import Api, Conflict, Forbidden, Gone, NotFound, connect
 from cloud.cli.options import Format
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.rollout import control
@@ -140,7 +140,7 @@ def test_a_collection_is_read_page_by_page(tmp_path: Path) -> None:
 RELEASES = "/apis/edgefleet.io/v1alpha1/namespaces/sorting/edgereleases"
 REFUSALS = [
     (401, {"message": "Unauthorized"}, SpecError, "does not know this user"),
-    (403, {"message": "li cannot list"}, SpecError, "li cannot list; ask the cluster's administrator"),
+    (403, {"message": "li cannot list"}, Forbidden, "li cannot list; ask the cluster's administrator"),
     (404, "404 page not found", SpecError, "`edgefleet crds | kubectl apply"),
     (404, {"reason": "NotFound", "details": {"name": "x"}, "message": "x not found"}, NotFound, "x not found"),
     (409, {"message": "object was modified"}, Conflict, "modified"),
