@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cloud.fleet.resource import Conditions, Name, Part, Rule
+from cloud.fleet.resource import Conditions, Name, Part, Rule, Spec
 
 
 class Health(StrEnum):
@@ -16,7 +16,7 @@ class Health(StrEnum):
     OFFLINE = "Offline"
 
 
-class BoxSpec(Part):
+class BoxSpec(Spec):
     """What a box is: kept by the operator from the node, except for what people add."""
 
     node: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Kubernetes Node; cannot change.")]

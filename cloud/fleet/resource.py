@@ -1,9 +1,10 @@
 """What all our custom resources share: how they are read, their conditions, their label selectors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +23,9 @@ NAME_SPELLED: Final = Spelled(
     "write lower-case letters, digits and dashes, beginning and ending with a letter or digit, for example hangzhou-2",
 )
 ZONE_SPELLED: Final = Spelled(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "write an IANA time zone, for example Asia/Shanghai")
+
+_DEEPEST: Final = 50  # levels of a spec; a release with a pod template has about 20
+_WIDEST: Final = 200_000  # values of a spec at one level; keeps repeated YAML aliases from growing without end
 
 Name = Annotated[str, Field(min_length=1, max_length=63), NAME_SPELLED]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
@@ -55,6 +59,31 @@ class Part(BaseModel):
     def dump(self) -> dict[str, Any]:
         """Return what goes into the resource: camelCase, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Spec(Part):
+    """The part of a resource that people write; what nests too deep or has no end is refused before it is read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_walked(cls, given: object) -> object:
+        for _ in levels(given):
+            pass
+        return given
+
+
+def levels(value: object) -> Iterator[list[object]]:
+    """Yield what is in nested lists and objects, level by level. Raises ValueError that says what is too much."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        yield level
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = list(islice(chain.from_iterable(inside), _WIDEST + 1))
+        if len(level) > _WIDEST:
+            raise ValueError(f"more than {_WIDEST} values at one depth: write less, or repeat less by aliases")
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {_DEEPEST}: write a shallower object, see kubectl explain")
 
 
 class Requirement(Part):

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
-from cloud.fleet.resource import ZONE_SPELLED, Part
+from cloud.fleet.resource import ZONE_SPELLED, Part, Spec
 from cloud.fleet.scalars import Spelled
 
 
@@ -33,7 +33,7 @@ class Contact(Part):
     email: Annotated[str, Field(max_length=254, description="E-mail address.")] = ""
 
 
-class SiteSpec(Part):
+class SiteSpec(Spec):
     """What people tell us of a site."""
 
     display_name: Annotated[str, Field(max_length=128, description="The name people use, in any language.")] = ""

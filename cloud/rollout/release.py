@@ -1,14 +1,15 @@
 """EdgeRelease, the part people write: which version of a workload goes to which boxes, in what order, how gently."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from itertools import chain
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, one_per
+from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, Spec, levels, one_per
 from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay, shortened
 from cloud.rollout import rules
 
@@ -18,8 +19,6 @@ ImageReference = Annotated[
     Field(min_length=1, max_length=512),
     Spelled(r"^[^\s]+$", "write an image reference without blanks, for example registry.example/scan:2.0"),
 ]
-_DEEPEST: Final = 40  # levels of a pod template; Kubernetes' own go to about 15
-_WIDEST: Final = 10_000  # values in it at one level; keeps repeated YAML aliases from growing without end
 
 
 class Cutover(StrEnum):
@@ -102,31 +101,21 @@ class Override(Part):
     resources: Annotated[Resources | None, Field(description="Resources instead of the template's.")] = None
 
 
-def _walkable(template: dict[str, Any]) -> dict[str, Any]:
-    """Return the template. Raises ValueError if it is not plain JSON, nests too deep, or has no end."""
-    level: list[Any] = [template]
-    for _ in range(_DEEPEST):
-        level = [value for part in level for value in _inside(part)]
-        if len(level) > _WIDEST:
-            raise ValueError(f"more than {_WIDEST} values at one depth: write a smaller pod template")
-        if not level:
-            return template
-    raise ValueError(f"nested deeper than {_DEEPEST}: write a pod template, see kubectl explain ds.spec.template")
-
-
-def _inside(part: object) -> Iterable[Any]:
-    """Return the values directly in a part of a template. Raises ValueError if the part cannot be written as JSON."""
-    match part:
-        case dict() if all(isinstance(key, str) for key in part):
-            return part.values()
-        case list():
-            return part
-        case str() | int() | None:
-            return ()
-        case float() if math.isfinite(part):
-            return ()
-        case _:
-            raise ValueError(f"{shortened(part)}: write texts, numbers, lists and objects, and keys that are texts")
+def _plain(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template. Raises ValueError if it cannot be written as JSON."""
+    for value in chain.from_iterable(levels(template)):
+        match value:
+            case dict() if all(isinstance(key, str) for key in value):
+                pass
+            case float() if math.isfinite(value):
+                pass
+            case list() | str() | int() | None:
+                pass
+            case _:
+                raise ValueError(
+                    f"{shortened(value)}: write texts, numbers, lists and objects, and keys that are texts"
+                )
+    return template
 
 
 class Workload(Part):
@@ -151,7 +140,7 @@ class Workload(Part):
             description="Pod template as in a DaemonSet; `image` replaces the image of its main container.",
             json_schema_extra=rules.POD_TEMPLATE,
         ),
-        AfterValidator(lambda template: template and _walkable(template)),
+        AfterValidator(lambda template: template and _plain(template)),
     ] = None
     overrides: Annotated[tuple[Override, ...], Field(max_length=16, description="What differs on some boxes.")] = ()
     cutover: Annotated[
@@ -347,7 +336,7 @@ DEFAULT_STAGES = (
 )
 
 
-class ReleaseSpec(Part):
+class ReleaseSpec(Spec):
     """What people ask for. Only `workload.name`, an image or a template, and `targets.selector` are required."""
 
     workload: Annotated[Workload, Field(description="What is released.")]

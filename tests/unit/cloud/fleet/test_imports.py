@@ -116,6 +116,11 @@ def test_a_file_that_is_no_list_of_sites_is_told_what_it_lacks(text: str, object
     assert any(objection in problem for problem in problems), problems
 
 
+def test_a_zone_that_is_none_at_all_is_told_once() -> None:
+    (problem,) = told("name,timeZone\na,Beijing time\n")
+    assert problem.startswith("line 2: timeZone 'Beijing time': there is no such time zone; write an IANA time zone")
+
+
 def test_a_value_of_any_length_makes_a_message_of_a_few_words() -> None:
     (problem,) = told(f"name,timeZone,displayName\na,UTC,{'长' * 5000}\n")
     assert "at most 128 characters" in problem

@@ -63,7 +63,9 @@ def specs(draw: st.DrawFn) -> Json:
     overrides = st.fixed_dictionaries(
         {"selector": selectors},
         optional={
-            "env": st.lists(st.fixed_dictionaries({"name": names.map("E{}".format)}, optional={"value": texts})),
+            "env": st.lists(
+                st.fixed_dictionaries({"name": names.map("E{}".format)}, optional={"value": texts}), max_size=3
+            ),
             "args": st.lists(texts, max_size=3),
             "resources": st.fixed_dictionaries({}, optional={"limits": labels, "requests": labels}),
         },
@@ -174,9 +176,9 @@ def laughing(depth: int) -> Json:
 @pytest.mark.parametrize(
     ("template", "advice"),
     [
-        (nested(50_000, lambda below: {"a": below}), "nested deeper than 40"),
-        ({"spec": nested(50_000, lambda below: [below])}, "nested deeper than 40"),
-        (laughing(30), "write a smaller pod template"),
+        (nested(50_000, lambda below: {"a": below}), "nested deeper than 50"),
+        ({"spec": nested(50_000, lambda below: [below])}, "nested deeper than 50"),
+        (laughing(30), "repeat less by aliases"),
         ({"spec": b"\x80"}, "write texts, numbers, lists and objects"),
         ({"spec": {80: "http"}}, "keys that are texts"),
         ({"spec": float("nan")}, "write texts, numbers"),
@@ -192,8 +194,9 @@ def test_a_template_that_nobody_could_walk_or_write_is_refused(template: Json, a
 
 
 def test_a_template_as_people_write_them_is_not() -> None:
-    spec = ReleaseSpec.model_validate(release({"workload.template": TEMPLATE})["spec"])
-    assert spec.workload.template == TEMPLATE
+    template = TEMPLATE | {"metadata": {"annotations": None, "share": 0.5}}
+    spec = ReleaseSpec.model_validate(release({"workload.template": template})["spec"])
+    assert spec.workload.template == template
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:  # noqa: ANN401 - JSON
@@ -227,18 +230,35 @@ hostile = st.one_of(
             10**4000,
             "${jndi:x}",
             "%s%n",
-            nested(5000, lambda below: [below]),
-            nested(5000, lambda below: {"matchLabels": below}),
-            {"selector": nested(5000, lambda below: {"selector": below})},
         ]
     ),
 )
 
 
-@given(st.sampled_from(PLACES), hostile)
-def test_no_value_at_any_place_does_more_than_be_refused(place: tuple[Json, tuple[str | int, ...]], value: Any) -> None:  # noqa: ANN401 - JSON
+def judge(place: tuple[Json, tuple[str | int, ...]], value: Any) -> None:  # noqa: ANN401 - JSON
+    """Put a value at a place: it is refused, or read and written like any other."""
     resource, path = place
     part = SPECS[resource["kind"]]
     with suppress(ValidationError):
         read = part.model_validate(replaced(resource["spec"], path, value))
         assert part.model_validate(read.dump()) == read
+
+
+@given(st.sampled_from(PLACES), hostile)
+def test_no_value_at_any_place_does_more_than_be_refused(place: tuple[Json, tuple[str | int, ...]], value: Any) -> None:  # noqa: ANN401 - JSON
+    judge(place, value)
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        nested(5000, lambda below: [below]),
+        nested(5000, lambda below: {"matchLabels": below}),
+        {"selector": nested(5000, lambda below: {"selector": below})},
+        {"spec": nested(5000, lambda below: {"spec": below})},
+    ],
+    ids=["lists", "labels", "selectors", "specs"],
+)
+def test_no_depth_at_any_place_does_more_than_be_refused(deep: Any) -> None:  # noqa: ANN401 - JSON
+    for place in PLACES:
+        judge(place, deep)
