@@ -31,6 +31,7 @@ from cloud.rollout.wakeups import Wakeups
 
 LOOKERS: Final = 4  # workloads looked at at one time
 STUCK_AFTER: Final = 180.0  # seconds that one look may take before the process counts as hung
+LISTED_AFTER: Final = 900.0  # seconds from the first event until all is held; 10,000 boxes take about one minute
 BLIND_AFTER: Final = 3  # audits in a row that found an object missed, before the watch counts as dead
 AUDIT_AGAIN: Final = 2.0  # seconds until an audit that found a difference is repeated
 FIRST_AUDITS: Final = 0.2  # seconds between audits while the first lists still come in
@@ -64,13 +65,14 @@ class Work:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: asyncio.Event = field(default_factory=asyncio.Event)  # set: kopf lets us lead, watches run
     _audit_now: asyncio.Event = field(default_factory=asyncio.Event)
+    _leading_since: float | None = None  # None: stands by
     _synced: bool = False  # what is held was once found equal to the cluster
     _stopping: bool = False
     _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
     _missed: Counter[tuple[Kind, str, str]] = field(default_factory=Counter)
     _lead_known: float = -1e9  # when the cluster last said that we lead
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
-    _auditing: asyncio.Task[None] | None = None  # None: has not begun
+    _others: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.queue = Wakeups(self.pace)
@@ -81,6 +83,7 @@ class Work:
         metrics.WATCH_EVENTS.labels(kind=kind.value).inc()
         if not self._watching.is_set():
             self._watching.set()
+            self._leading_since = time.monotonic()
             metrics.LEADING.set(1)
             log.info("leading", message="watches run; looking at every release once all is listed")
         if event_type == "DELETED":
@@ -94,8 +97,8 @@ class Work:
     async def run(self) -> None:
         """Look at what is woken until stopped. Raises Deposed, Blind."""
         self._lookers = [asyncio.create_task(self._looker(), name=f"looker {number}") for number in range(LOOKERS)]
-        self._auditing = asyncio.create_task(self._auditor(), name="auditor")
-        tasks = [*self._lookers, self._auditing]
+        self._others = [asyncio.create_task(self._auditor()), asyncio.create_task(self._leader())]
+        tasks = [*self._lookers, *self._others]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -110,9 +113,10 @@ class Work:
         """Begin no look any more; let those under way end, for so long at most."""
         self._stopping = True
         self._news.set()
-        if self._auditing is not None:
-            self._auditing.cancel()
+        if self._lookers:
             await asyncio.wait(self._lookers, timeout=seconds)
+        for task in self._others:
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         metrics.LEADING.set(0)
 
@@ -120,7 +124,11 @@ class Work:
         """Return why this process is no good any more; None: it is well."""
         now = time.monotonic()
         slow = [key for key, since in self._busy_since.items() if now - since > STUCK_AFTER]
-        return f"the look at {slow[0]} takes more than {STUCK_AFTER:.0f} s" if slow else None
+        if slow:
+            return f"the look at {slow[0]} takes more than {STUCK_AFTER:.0f} s"
+        if not self._synced and self._leading_since is not None and now - self._leading_since > LISTED_AFTER:
+            return f"the cluster is not listed after {LISTED_AFTER:.0f} s"
+        return None
 
     async def _looker(self) -> None:
         while not self._stopping:
@@ -161,7 +169,7 @@ class Work:
         else:
             delay = self.queue.failed(key, time.monotonic(), random.random())  # noqa: S311 - jitter
             self._report(key, result, failure, delay)
-        self._measure()
+        metrics.measure(self.mirror, len(self.queue))
 
     async def _reconcile(self, key: WorkloadKey) -> None:
         now = _now()
@@ -245,6 +253,14 @@ class Work:
                 listed += await self._in_thread(partial(self.cluster.marks, kind, namespace))
         return self.mirror.drift(kind, before, listed)
 
+    async def _leader(self) -> None:
+        """End this process when another one leads, though nothing wakes it: its watches are paused then."""
+        await self._watching.wait()
+        while not self._stopping:
+            with contextlib.suppress(Unavailable, Missing, Refused):  # who writes asks again, and is told
+                await self._must_lead()
+            await asyncio.sleep(LEADER_CHECK)
+
     async def _must_lead(self) -> None:
         """Raise Deposed if another operator leads."""
         if self.rival is None or time.monotonic() - self._lead_known < LEADER_CHECK:
@@ -276,16 +292,6 @@ class Work:
                 log.debug("Conflict", message=str(failure), **about)
             case _:
                 log.warning(type(failure).__name__, message=str(failure), **about)
-
-    def _measure(self) -> None:
-        metrics.QUEUE.set(len(self.queue))
-        phases = Counter(view.status.phase.value for view in self.mirror.releases())
-        metrics.RELEASES.clear()
-        for phase, number in phases.items():
-            metrics.RELEASES.labels(phase=phase).set(number)
-        states = Counter("online" if verdict.online else "dark" for _, verdict in self.mirror.nodes().values())
-        for state in ("online", "dark"):
-            metrics.BOXES.labels(state=state).set(states[state])
 
 
 def _now() -> datetime:
