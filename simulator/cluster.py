@@ -152,11 +152,19 @@ class Cluster:
     def add_box(self, site: str, box: Box) -> None:
         """One box more at a site there is; returns when it is Ready."""
         self._known([site])
-        standing = next(one for one in self.fleet.sites if one.name == site)
-        self.record = self.record.with_box(standing, box, next(self._seats(1)))
+        self.record = self.record.with_box(site, box, next(self._seats(1)))
         self.record.write()
         boot_box(self.record, box.name, self.keeper, need_token(self.kube))
         self.wait_ready(box.name)
+
+    def remove_box(self, name: str) -> None:
+        """Take a box away for good: its processes, its disk and its node."""
+        self.fleet.site_of(name)
+        self.keeper.signal(f"box/{name}", signal.SIGKILL)
+        self.kube.delete(f"/api/v1/nodes/{name}")
+        shutil.rmtree(self.record.place.box(name))
+        self.record = self.record.without_box(name)
+        self.record.write()
 
     def stop_box(self, name: str, *, freeze: bool = False) -> None:
         """Cut a box's power; with `freeze` its processes only stop, as on a machine that hangs."""
@@ -172,7 +180,11 @@ class Cluster:
             boot_box(self.record, name, self.keeper, need_token(self.kube))
 
     def reimage_box(self, name: str) -> None:
-        """Replace a box's disk: no database, no images, a new certificate; it enrols again under its name."""
+        """Replace a box's disk: no database, no images, a new certificate; it enrols again under its name.
+
+        This is quicker than a technician. KubeEdge sends a box only what has changed since it last took it, so pods
+        come back only once Kubernetes has given the box up; for that, stop it and wait_not_ready() before.
+        """
         self.fleet.site_of(name)
         self.keeper.signal(f"box/{name}", signal.SIGKILL)
         shutil.rmtree(self.record.place.box(name))

@@ -20,12 +20,16 @@ class Record:
     seats: dict[str, Seat]  # by box
     uplinks: dict[str, Uplink]  # by site
 
-    def with_box(self, site: Site, box: Box, seat: Seat) -> "Record":
-        """The same with one box more; a site not yet known is added."""
-        rest = tuple(one for one in self.fleet.sites if one.name != site.name)
-        before = next((one for one in self.fleet.sites if one.name == site.name), site)
-        grown = replace(before, boxes=(*before.boxes, box))
-        return replace(self, fleet=Fleet((*rest, grown)), seats=self.seats | {box.name: seat})
+    def with_box(self, site: str, box: Box, seat: Seat) -> "Record":
+        """The same with one box more at a site there is."""
+        sites = (replace(one, boxes=(*one.boxes, box)) if one.name == site else one for one in self.fleet.sites)
+        return replace(self, fleet=Fleet(tuple(sites)), seats=self.seats | {box.name: seat})
+
+    def without_box(self, name: str) -> "Record":
+        """The same with one box less; its site stays, even when it is empty."""
+        sites = (replace(s, boxes=tuple(box for box in s.boxes if box.name != name)) for s in self.fleet.sites)
+        seats = {other: seat for other, seat in self.seats.items() if other != name}
+        return replace(self, fleet=Fleet(tuple(sites)), seats=seats)
 
     def find(self, name: str) -> tuple[Site, Box, Seat]:
         """A box with all there is about it; raises FleetError when it is not in the fleet."""

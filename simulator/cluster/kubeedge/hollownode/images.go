@@ -81,7 +81,7 @@ func newImage(reference string) *cri.Image {
 	}
 }
 
-// fetch downloads over the site's uplink, see link/registry.go.
+// fetch downloads over the site's uplink, a layer each tenth of a second, at least one; see link/registry.go.
 func fetch(ctx context.Context, registry string, pullSeconds float64) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", registry)
@@ -89,26 +89,18 @@ func fetch(ctx context.Context, registry string, pullSeconds float64) error {
 		return err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	fmt.Fprintf(conn, "pull %g\n", pullSeconds)
-	reader := bufio.NewReader(conn)
-	for {
-		_ = conn.SetReadDeadline(time.Now().Add(pullSilence))
-		next, err := reader.ReadByte()
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return fmt.Errorf("registry: %w", err)
-		case next == '.':
-			continue
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	answers := bufio.NewReader(conn)
+	for range max(1, int(pullSeconds*10)) {
+		_ = conn.SetDeadline(time.Now().Add(pullSilence))
+		if _, err = conn.Write([]byte("layer\n")); err == nil {
+			_, err = answers.ReadString('\n')
 		}
-		rest, _ := reader.ReadString('\n')
-		if text := string(next) + rest; text != "done\n" {
-			return errors.New("registry: " + strings.TrimSpace(text))
+		if err != nil {
+			return fmt.Errorf("registry: %w", errors.Join(ctx.Err(), err))
 		}
-		return nil
 	}
+	return nil
 }
 
 func (r *runtime) RemoveImage(_ context.Context, asked *cri.RemoveImageRequest) (*cri.RemoveImageResponse, error) {
