@@ -36,22 +36,31 @@ class Books:
     """The state of every box of a release."""
 
     states: Mapping[str, State]  # by box
-    excluded: int
+    total: Counts
 
     def boxes(self, *states: State) -> tuple[str, ...]:
         """Return the names of the boxes in any of these states."""
         return tuple(name for name, state in self.states.items() if state in states)
 
-    def counts(self, names: Iterable[str] | None = None) -> Counts:
-        """Count the boxes of these names; None: all of them, and the excluded ones apart."""
-        chosen = list(self.states) if names is None else list(names)
-        tally = Counter(self.states[name] for name in chosen)
-        return Counts(
-            targeted=len(chosen),
-            excluded=self.excluded if names is None else 0,
-            done=f"{tally[State.SUCCEEDED]}/{len(chosen)}",
-            **{_FIELDS[state]: tally[state] for state in State},
-        )
+    def counts(self, names: Iterable[str]) -> Counts:
+        """Count the boxes of these names."""
+        return _counts(map(self.states.__getitem__, names))
+
+    def amended(self, later: "Books") -> "Books":
+        """Return these books with what later ones say of some of the boxes."""
+        states = {**self.states, **later.states}
+        return Books(states, _counts(states.values(), self.total.excluded))
+
+
+def _counts(states: Iterable[State], excluded: int = 0) -> Counts:
+    tally = Counter(states)
+    targeted = tally.total()
+    return Counts(
+        targeted=targeted,
+        excluded=excluded,
+        done=f"{tally[State.SUCCEEDED]}/{targeted}",
+        **{_FIELDS[state]: tally[state] for state in State},
+    )
 
 
 _FIELDS = {state: "rolled_back" if state is State.ROLLED_BACK else state.value for state in State}
@@ -62,32 +71,36 @@ def books(
 ) -> Books:
     """Return the books of a release, given what it is trying on which box."""
     stage_by_site = stage_map(stages)
+    skips = snapshot.release.spec.offline.policy is OfflinePolicy.SKIP
+    left_out = [skips and stage.phase is StagePhase.PASSED for stage in stages]  # by stage: who comes late
+    uid = snapshot.release.uid
     states = {}
     for box in snapshot.boxes:
-        state = _state(snapshot, box, efforts.get(box.name), stages[stage_by_site[box.site]], now)
-        held = state is State.PENDING and _held_by_dead_neighbours(snapshot, box, ledger)
-        states[box.name] = State.DEFERRED if held else state
-    return Books(states, snapshot.excluded)
+        touched, effort = snapshot.wanted[box.name] in box.versions, efforts.get(box.name)
+        if effort is not None:
+            states[box.name] = _tried(snapshot, box, effort, ledger, now)
+        elif touched:
+            states[box.name] = State.SUCCEEDED
+        elif box.reverted == uid:
+            states[box.name] = State.ROLLED_BACK
+        elif not box.steady:
+            states[box.name] = _dark(snapshot, box, now)
+        elif left_out[stage_by_site[box.site]]:
+            states[box.name] = State.SKIPPED
+        elif _held_by_dead_neighbours(snapshot, box, ledger):
+            states[box.name] = State.DEFERRED
+        else:
+            states[box.name] = State.PENDING
+    return Books(states, _counts(states.values(), snapshot.excluded))
 
 
-def _state(snapshot: Snapshot, box: Box, effort: Effort | None, stage: StageStatus, now: datetime) -> State:
-    touched = snapshot.standing.version_for(box) in box.versions
-    if effort is not None and effort.cause:
-        if effort.retry_at is None:
-            return State.FAILED
-        return State.PENDING if box.steady else State.DEFERRED
-    if not touched and box.reverted == snapshot.release.uid:
-        return State.ROLLED_BACK
-    if touched and effort is None:
-        return State.SUCCEEDED
-    if not (box.online if effort else box.steady):
-        return _dark(snapshot, box, now)
-    if effort is not None:
-        return State.UPDATING
-    policy = snapshot.release.spec.offline.policy
-    if policy is OfflinePolicy.SKIP and stage.phase is StagePhase.PASSED:
-        return State.SKIPPED
-    return State.PENDING
+def _tried(snapshot: Snapshot, box: Box, effort: Effort, ledger: Ledger, now: datetime) -> State:
+    if not effort.cause:
+        return State.UPDATING if box.online else _dark(snapshot, box, now)
+    if effort.retry_at is None:
+        return State.FAILED
+    held = not box.steady or _held_by_dead_neighbours(snapshot, box, ledger)
+    return State.DEFERRED if held else State.PENDING
 
 
 def _dark(snapshot: Snapshot, box: Box, now: datetime) -> State:
@@ -104,4 +117,4 @@ def _held_by_dead_neighbours(snapshot: Snapshot, box: Box, ledger: Ledger) -> bo
     """Tell whether the box waits like a dark one: nobody knows when its neighbours return."""
     if not box.versions or not ledger.lost(box) or down(box):
         return False
-    return not surges(box, snapshot.standing.version_for(box), snapshot.versions)
+    return not surges(box, snapshot.wanted[box.name], snapshot.versions)

@@ -27,8 +27,8 @@ class Ledger:
         only what is being changed counts against it, and one at a time may always change in this way.
         """
         group = (box.site, box.role)
-        if box.site not in self.busy_sites and len(self.busy_sites) >= self.site_limit:
-            return f"{len(self.busy_sites)} sites are being changed already (budget.maxParallelSites)"
+        if refusal := self.site_refused(box.site):
+            return refusal
         if box.versions and not down(box):
             beside = any(box.runs(version) for version in after)
             spent = len((self.changing if beside else self.down)[group] - {box.name})
@@ -38,10 +38,17 @@ class Ledger:
         self.enter(box)
         return ""
 
+    def site_refused(self, site: str) -> str:
+        """Return what forbids to change anything at the site, to end a sentence; "": nothing does."""
+        if site in self.busy_sites or len(self.busy_sites) < self.site_limit:
+            return ""
+        return f"{len(self.busy_sites)} sites are being changed already (budget.maxParallelSites)"
+
     def lost(self, box: Box) -> bool:
         """Tell whether boxes that are down by no hand of ours use up the budget of this one's site and role."""
         group = (box.site, box.role)
-        return 0 < self.limits[group] <= len(self.down[group] - self.changing[group] - {box.name})
+        lost = self.down.get(group)
+        return lost is not None and 0 < self.limits[group] <= len(lost - self.changing[group] - {box.name})
 
     def enter(self, box: Box) -> None:
         """Enter a box that is being changed."""
@@ -71,7 +78,9 @@ def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
 
 def down(box: Box) -> bool:
     """Tell whether the box is dark, or runs nothing of what its labels ask of it."""
-    return not box.online or (bool(box.versions) and not any(box.runs(version) for version in box.versions))
+    if not box.online or not box.versions:
+        return not box.online
+    return not any(pod.ready and not pod.ending and pod.version in box.versions for pod in box.pods)
 
 
 def under_way(snapshot: Snapshot, box: Box, efforts: Mapping[str, Effort]) -> bool:

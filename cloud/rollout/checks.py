@@ -1,7 +1,7 @@
 """What forbids a release to move a box; each check is named as its objection."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.rollout.actions import Move
@@ -20,23 +20,36 @@ class Objection:
     reason: Waiting
     hint: str  # a sentence: what it waits for, and what a person can do
     until: datetime | None = None  # None: until somebody or something acts
-    box: str = ""  # empty: the whole release
+    boxes: tuple[str, ...] = ()  # that wait for it; empty: the whole release
+
+    def of(self, *boxes: str) -> "Objection":
+        """Return the same objection for these boxes."""
+        return replace(self, boxes=boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A site at which boxes could be moved now."""
+
+    snapshot: Snapshot
+    site: str
+    ledger: Ledger
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A box that could be moved now."""
 
-    snapshot: Snapshot
+    visit: Visit
     box: Box
     effort: Effort | None  # the attempt that failed before; None: this is the first
-    ledger: Ledger
-    now: datetime
 
     @property
     def move(self) -> Move:
         """The patch that brings the version to the box."""
-        return forward(self.box, self.snapshot.standing.version_for(self.box), self.snapshot.versions)
+        snapshot = self.visit.snapshot
+        return forward(self.box, snapshot.wanted[self.box.name], snapshot.versions)
 
 
 def too_many_failures(snapshot: Snapshot) -> Objection | None:
@@ -96,44 +109,55 @@ def retreat(snapshot: Snapshot) -> FailureAction | None:
     return action
 
 
-def back_off(attempt: Attempt) -> Objection | None:
-    """Object until the time of the next attempt has come."""
-    effort = attempt.effort
-    if effort is None or effort.retry_at is None or effort.retry_at <= attempt.now:
-        return None
-    hint = f"{attempt.box.name} failed ({effort.cause}) and is tried again, attempt {effort.attempt + 1}."
-    return Objection(Waiting.RETRY, hint, effort.retry_at, attempt.box.name)
-
-
-def outside_window(attempt: Attempt) -> Objection | None:
-    """Object while no window is open long enough at the box's site."""
-    spec, site = attempt.snapshot.release.spec, attempt.box.site
+def outside_window(visit: Visit) -> Objection | None:
+    """Object while no window is open long enough at the site."""
+    spec, site = visit.snapshot.release.spec, visit.site
     if spec.control.emergency is not None:
         return None
     try:
-        start = next_start(spec.windows, attempt.snapshot.zones.get(site), attempt.now, spec.health.timeout)
+        start = next_start(spec.windows, visit.snapshot.zones.get(site), visit.now, spec.health.timeout)
     except NoZone:
         hint = f"Site {site} has no time zone, so its windows cannot be told: create its EdgeSite with timeZone."
-        return Objection(Waiting.WINDOW, hint, None, attempt.box.name)
+        return Objection(Waiting.WINDOW, hint)
     if start is None:
         hint = "No window is as long as health.timeout: lengthen a window or shorten the timeout."
-        return Objection(Waiting.WINDOW, hint, None, attempt.box.name)
-    if start <= attempt.now:
+        return Objection(Waiting.WINDOW, hint)
+    if start <= visit.now:
         return None
-    return Objection(Waiting.WINDOW, f"The next window at {site} opens then.", start, attempt.box.name)
+    return Objection(Waiting.WINDOW, f"The next window at {site} opens then.", start)
+
+
+def too_many_sites(visit: Visit) -> Objection | None:
+    """Object while as many other sites are being changed as may be."""
+    refusal = visit.ledger.site_refused(visit.site)
+    return Objection(Waiting.BUDGET, f"{refusal}.") if refusal else None
+
+
+def back_off(attempt: Attempt) -> Objection | None:
+    """Object until the time of the next attempt has come."""
+    effort = attempt.effort
+    if effort is None or effort.retry_at is None or effort.retry_at <= attempt.visit.now:
+        return None
+    hint = f"{attempt.box.name} failed ({effort.cause}) and is tried again, attempt {effort.attempt + 1}."
+    return Objection(Waiting.RETRY, hint, effort.retry_at)
 
 
 def budget_spent(attempt: Attempt) -> Objection | None:
     """Object while the budget does not allow one more box; enter the move in the ledger if it does."""
-    box = attempt.box
-    refusal = attempt.ledger.admit(box, attempt.move.on(box.versions))
-    return Objection(Waiting.BUDGET, f"{refusal}.", None, box.name) if refusal else None
+    refusal = attempt.visit.ledger.admit(attempt.box, attempt.move.on(attempt.box.versions))
+    return Objection(Waiting.BUDGET, f"{refusal}.") if refusal else None
 
 
-BOX_CHECKS: tuple[Callable[[Attempt], Objection | None], ...] = (back_off, outside_window, budget_spent)
+SITE_CHECKS: tuple[Callable[[Visit], Objection | None], ...] = (outside_window, too_many_sites)
+BOX_CHECKS: tuple[Callable[[Attempt], Objection | None], ...] = (back_off, budget_spent)
 """The budget comes last, because it is spent by being asked."""
 
 
+def site_objection(visit: Visit) -> Objection | None:
+    """Return why no box of the site is moved now; None: each is looked at."""
+    return next((objection for check in SITE_CHECKS if (objection := check(visit))), None)
+
+
 def box_objection(attempt: Attempt) -> Objection | None:
-    """Return why the box is not moved now; None: it is, and the ledger has it."""
+    """Return why the box is not moved now though its site may be; None: it is, and the ledger has it."""
     return next((objection for check in BOX_CHECKS if (objection := check(attempt))), None)

@@ -29,8 +29,10 @@ def observe(snapshot: Snapshot, now: datetime) -> Look:
         watching=watched(snapshot, now),
         stage_by_site=stage_map(snapshot.status.stages),
     )
+    tried, wanted = snapshot.status.boxes, snapshot.wanted
     for box in snapshot.boxes:
-        _observe(context, box, look)
+        if wanted[box.name] in box.versions or box.name in tried:
+            _observe(context, box, look)
     return look
 
 
@@ -48,11 +50,9 @@ class _Context:
 
 def _observe(context: _Context, box: Box, look: Look) -> None:
     snapshot = context.snapshot
-    version = snapshot.standing.version_for(box)
+    version = snapshot.wanted[box.name]
     touched = version in box.versions
     effort = snapshot.status.boxes.get(box.name)
-    if effort is None and not touched:
-        return
     effort = effort or _begun_by_itself(context, box, version)
     if effort is not None and not effort.cause:
         if touched:
@@ -103,7 +103,7 @@ def goes_back(snapshot: Snapshot, box: Box, effort: Effort) -> bool:
 
     A box that was healthy once and ran nothing before is left as it is: better ill than nothing.
     """
-    version = snapshot.standing.version_for(box)
+    version = snapshot.wanted[box.name]
     return snapshot.release.spec.on_failure.revert_box and (
         not effort.relapse or bool(way_back(box, version, snapshot.versions))
     )

@@ -43,6 +43,7 @@ def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
     return Snapshot(
         standing=standing,
         boxes=own,
+        wanted={box.name: standing.version_for(box) for box in own} if standing.variants else {},
         excluded=len(matched) - len(own),
         superseded=overtaken(standing) or (bool(mine) and not own),
         neighbours={key: tuple(boxes) for key, boxes in groups.items()},

@@ -32,13 +32,15 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     objection, how_far = release_objection(judged), retreat(judged)
     progress = advance(judged, stages, opened, now, forth=objection is None)
     turn = Turn(judged, look, ledger, now)
+    before = dict(look.efforts)
     held = take_back(turn, how_far)
     if objection is None:
         held += bring_forward(turn, opened, progress.stages)
     else:
         call_off(turn)
+    changed = judged.only(name for name in look.efforts | before if look.efforts.get(name) is not before.get(name))
     outcome = Outcome(
-        books=books(judged, look.efforts, progress.stages, ledger, now),
+        books=opened.amended(books(changed, look.efforts, progress.stages, ledger, now)),
         progress=progress,
         efforts=look.efforts,
         objections=tuple(one for one in (objection, progress.objection, *held) if one is not None),

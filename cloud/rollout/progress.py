@@ -70,7 +70,7 @@ def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | 
     spec, known = snapshot.release.spec.on_failure, snapshot.status.breach
     if known is not None and spec.max_failed.exceeded_by(known.failed, known.attempted):
         return known
-    counts = books.counts()
+    counts = books.total
     attempted = counts.succeeded + counts.failed
     if attempted < spec.min_attempted or not spec.max_failed.exceeded_by(counts.failed, attempted):
         return None
@@ -115,7 +115,7 @@ def _too_few_online(snapshot: Snapshot, stage: Stage, states: Mapping[str, State
     dark = next((name for name, state in states.items() if state is State.DEFERRED), "")
     if offline.policy is OfflinePolicy.BLOCK and dark:
         hint = f"Stage {stage.name} waits for dark boxes (offline.policy Block): edgefleet why {dark}"
-        return Objection(Waiting.OFFLINE, hint, None, dark)
+        return Objection(Waiting.OFFLINE, hint, boxes=(dark,))
     attempted = sum(1 for state in states.values() if state in _ATTEMPTED)
     if not states or offline.min_online.reached_by(attempted, len(states)):
         return None
@@ -123,7 +123,7 @@ def _too_few_online(snapshot: Snapshot, stage: Stage, states: Mapping[str, State
         f"Stage {stage.name}: {attempted} of {len(states)} boxes could be attempted, "
         f"offline.minOnline asks for {offline.min_online}."
     )
-    return Objection(Waiting.MIN_ONLINE, hint, None, dark)
+    return Objection(Waiting.MIN_ONLINE, hint, boxes=(dark,) if dark else ())
 
 
 _ATTEMPTED = frozenset({State.SUCCEEDED, State.FAILED, State.ROLLED_BACK})

@@ -44,7 +44,7 @@ def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[Release
             "message": message,
             "waiting_on": waiting,
             "stage": _stage_name(outcome.progress),
-            "counts": outcome.books.counts(),
+            "counts": outcome.books.total,
             "stages": _stages(snapshot, outcome),
             "boxes": dict(outcome.efforts),
             "failures": _failures(outcome.efforts),
@@ -59,7 +59,7 @@ def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[Release
 
 
 def _phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
-    control, counts = snapshot.release.spec.control, outcome.books.counts()
+    control, counts = snapshot.release.spec.control, outcome.books.total
     if control.abort is Abort.HALT:
         return Phase.HALTED
     if snapshot.superseded:
@@ -98,7 +98,7 @@ def _retreat_phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
 
 def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: WaitingOn | None) -> str:
     """Return the one sentence that answers: what now?"""
-    counts, name = outcome.books.counts(), snapshot.release.name
+    counts, name = outcome.books.total, snapshot.release.name
     if phase in _LAST_WORDS:
         return _LAST_WORDS[phase].format(done=counts.done, failed=counts.failed, back=counts.rolled_back)
     if phase is Phase.CATCHING_UP:

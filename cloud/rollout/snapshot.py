@@ -1,6 +1,6 @@
 """What the planner knows of the world: one frozen value, gathered anew for every decision."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -88,6 +88,7 @@ class Snapshot:
 
     standing: Standing
     boxes: tuple[Box, ...]  # targeted and not owned by a newer release, by name
+    wanted: Mapping[str, str]  # name of each of them -> the version this release wants there
     excluded: int  # matched but left out, by `exclude` or by a newer release
     superseded: bool  # a newer release owns every box, or did before the stages of this one had passed
     neighbours: Mapping[tuple[str, str], tuple[Box, ...]]  # (site, role) -> every box there, targeted or not
@@ -108,6 +109,11 @@ class Snapshot:
         """Return the same snapshot as it is once the failures have been judged."""
         status = self.status.model_copy(update={"breach": breach})
         return replace(self, standing=replace(self.standing, status=status))
+
+    def only(self, names: Iterable[str]) -> "Snapshot":
+        """Return the same snapshot of these boxes only."""
+        chosen = frozenset(names)
+        return replace(self, boxes=tuple(box for box in self.boxes if box.name in chosen))
 
     def by_site(self) -> Iterator[tuple[str, tuple[Box, ...]]]:
         """Yield each site with its boxes, by name."""

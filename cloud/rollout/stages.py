@@ -1,22 +1,22 @@
 """Which sites belong to which stage of a release."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from cloud.rollout.release import Stage
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import StageStatus
 
 
-@dataclass(frozen=True, slots=True)
-class StageMap:
+class StageMap(dict[str, int]):
     """The stage of each site: the one that chose it, else the last."""
 
-    chosen: Mapping[str, int]
-    last: int
+    def __init__(self, chosen: Mapping[str, int], last: int) -> None:
+        super().__init__(chosen)
+        self._last = last
 
-    def __getitem__(self, site: str) -> int:
-        return self.chosen.get(site, self.last)
+    def __missing__(self, site: str) -> int:
+        self[site] = self._last
+        return self._last
 
 
 def stage_map(stages: Sequence[StageStatus]) -> StageMap:

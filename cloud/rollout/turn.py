@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from cloud.rollout.books import Books, State
 from cloud.rollout.budget import Ledger
-from cloud.rollout.checks import Attempt, Objection, box_objection
+from cloud.rollout.checks import Attempt, Objection, Visit, box_objection, site_objection
 from cloud.rollout.effort import begin
 from cloud.rollout.moves import back, forward
 from cloud.rollout.observe import Look, goes_back
@@ -29,18 +30,21 @@ def bring_forward(turn: Turn, books: Books, stages: tuple[StageStatus, ...]) -> 
     """Add a move and an attempt for every pending box of a started stage that nothing objects to; return the rest."""
     snapshot, look = turn.snapshot, turn.look
     for box in _announced(turn):
-        look.moves[box.name] = forward(box, snapshot.standing.version_for(box), snapshot.versions)
+        look.moves[box.name] = forward(box, snapshot.wanted[box.name], snapshot.versions)
     objections = []
-    for box in _pending(snapshot, books, stages):
-        if snapshot.standing.version_for(box) in box.versions:  # it still goes back from the attempt before
+    for site, boxes in groupby(_pending(snapshot, books, stages), key=lambda box: box.site):
+        visit = Visit(snapshot, site, turn.ledger, turn.now)
+        if objection := site_objection(visit):
+            objections.append(objection.of(*(box.name for box in boxes)))
             continue
-        failed = look.efforts.get(box.name)
-        attempt = Attempt(snapshot, box, failed, turn.ledger, turn.now)
-        if objection := box_objection(attempt):
-            objections.append(objection)
-            continue
-        look.moves[box.name] = attempt.move
-        look.efforts[box.name] = begin(box, turn.now, attempt=failed.attempt + 1 if failed else 1)
+        for box in boxes:
+            failed = look.efforts.get(box.name)
+            attempt = Attempt(visit, box, failed)
+            if objection := box_objection(attempt):
+                objections.append(objection.of(box.name))
+                continue
+            look.moves[box.name] = attempt.move
+            look.efforts[box.name] = begin(box, turn.now, attempt=failed.attempt + 1 if failed else 1)
     return objections
 
 
@@ -58,17 +62,17 @@ def take_back(turn: Turn, how_far: FailureAction | None) -> list[Objection]:
     snapshot, look = turn.snapshot, turn.look
     if how_far is not None:
         call_off_retries(turn)
-    retreating = _retreating(snapshot, how_far)
+    leaving = _retreating(snapshot, how_far) | _failed(turn)
     objections = []
     for box in snapshot.boxes:
-        version = snapshot.standing.version_for(box)
-        if version not in box.versions or not (box.name in retreating or _failed(turn, box)):
+        version = snapshot.wanted[box.name]
+        if box.name not in leaving or version not in box.versions:
             continue
         move = back(box, version, snapshot.versions, snapshot.release.uid)
         if not box.steady:
-            objections.append(Objection(Waiting.OFFLINE, f"{box.name} goes back when it returns.", None, box.name))
+            objections.append(Objection(Waiting.OFFLINE, f"{box.name} goes back when it returns.").of(box.name))
         elif refusal := turn.ledger.admit(box, move.on(box.versions)):
-            objections.append(Objection(Waiting.BUDGET, f"{refusal}.", None, box.name))
+            objections.append(Objection(Waiting.BUDGET, f"{refusal}.").of(box.name))
         else:
             look.moves[box.name] = move
             if box.name in look.efforts and not look.efforts[box.name].cause:
@@ -83,21 +87,27 @@ def call_off_retries(turn: Turn) -> None:
             turn.look.efforts[name] = effort.model_copy(update={"retry_at": None})
 
 
-def _failed(turn: Turn, box: Box) -> bool:
-    """Tell whether the box gives the version up because its attempt has failed."""
-    effort = turn.look.efforts.get(box.name)
-    if effort is None or not effort.cause or turn.snapshot.release.spec.control.abort is Abort.HALT:
-        return False
-    return goes_back(turn.snapshot, box, effort)
+def _failed(turn: Turn) -> set[str]:
+    """Return the boxes that go back because the attempt on them has failed."""
+    snapshot, efforts = turn.snapshot, turn.look.efforts
+    if snapshot.release.spec.control.abort is Abort.HALT:
+        return set()
+    failed = {name: effort for name, effort in efforts.items() if effort.cause}
+    return {box.name for box in snapshot.boxes if box.name in failed and goes_back(snapshot, box, failed[box.name])}
 
 
 def _pending(snapshot: Snapshot, books: Books, stages: tuple[StageStatus, ...]) -> list[Box]:
-    """Return the boxes that wait in stages that have started: by stage, site and name."""
+    """Return the boxes that wait in stages that have started: by stage, site and name.
+
+    A box that still goes back from the attempt before is none of them.
+    """
     stage_by_site = stage_map(stages)
     pending = [
         (stage_by_site[box.site], box.site, box.name, box)
         for box in snapshot.boxes
-        if books.states[box.name] is State.PENDING and stages[stage_by_site[box.site]].started_at is not None
+        if books.states[box.name] is State.PENDING
+        and stages[stage_by_site[box.site]].started_at is not None
+        and snapshot.wanted[box.name] not in box.versions
     ]
     return [box for *_, box in sorted(pending, key=lambda one: one[:3])]
 
@@ -120,5 +130,5 @@ def _announced(turn: Turn) -> list[Box]:
         for box in turn.snapshot.boxes
         if (effort := turn.look.efforts.get(box.name)) is not None
         and not effort.cause
-        and turn.snapshot.standing.version_for(box) not in box.versions
+        and turn.snapshot.wanted[box.name] not in box.versions
     ]

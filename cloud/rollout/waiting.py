@@ -46,14 +46,14 @@ def recheck_after(snapshot: Snapshot, status: ReleaseStatus, now: datetime) -> t
 def _most_important(outcome: Outcome) -> tuple[Waiting, tuple[Objection, ...], tuple[str, ...]]:
     """Return what is waited for, the objections that say so (none: it speaks for itself), and the boxes."""
     objections = outcome.objections
-    whole = next((one for one in objections if not one.box), None)
+    whole = next((one for one in objections if not one.boxes), None)
     updating = outcome.books.boxes(State.UPDATING)
     if updating and (whole is None or whole.reason is not Waiting.PAUSED):
         return Waiting.HEALTH, (), updating
     if objections:
         leading = whole or objections[0]
         alike = tuple(one for one in objections if one.reason is leading.reason)
-        return leading.reason, alike, tuple(dict.fromkeys(one.box for one in alike if one.box))
+        return leading.reason, alike, tuple(dict.fromkeys(box for one in alike for box in one.boxes))
     return Waiting.OFFLINE, (), outcome.books.boxes(State.DEFERRED)
 
 

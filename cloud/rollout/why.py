@@ -7,7 +7,7 @@ from typing import assert_never
 
 from cloud.rollout.books import State, books
 from cloud.rollout.budget import open_ledger
-from cloud.rollout.checks import Attempt, box_objection, release_objection
+from cloud.rollout.checks import Attempt, Visit, box_objection, release_objection, site_objection
 from cloud.rollout.effort import online_time
 from cloud.rollout.ownership import owner, snapshot
 from cloud.rollout.progress import unapproved
@@ -124,7 +124,8 @@ def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: dat
         return _not_started(snap, stages, index)
     efforts = snap.status.boxes
     ledger = open_ledger(snap, efforts)
-    if objection := box_objection(Attempt(snap, box, efforts.get(box.name), ledger, now)):
+    visit = Visit(snap, box.site, ledger, now)
+    if objection := site_objection(visit) or box_objection(Attempt(visit, box, efforts.get(box.name))):
         return _find(snap, objection.reason, objection.hint, objection.until, f"status {name}")
     return _find(snap, "Next", f"stage {stage.name} is under way and nothing objects: the box is moved next")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ class NoZone(Exception):  # noqa: N818 - it states what the site lacks
     """The site has no time zone, so its windows cannot be told."""
 
 
+@lru_cache(maxsize=256)  # ten thousand boxes stand in a handful of time zones
 def next_start(
     windows: tuple[Window, ...], site_zone: ZoneInfo | None, now: datetime, needs: timedelta
 ) -> datetime | None:
