@@ -1,0 +1,76 @@
+"""How long the planner thinks, and how that grows with the fleet."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from cloud.rollout.ownership import snapshot
+from cloud.rollout.plan import plan
+from cloud.rollout.release import Release, ReleaseSpec
+from cloud.rollout.snapshot import Box, Fleet, Pod, Snapshot, Standing, Version
+from cloud.rollout.status import Phase, ReleaseStatus
+from tests.bench.figures import Figure
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ROUNDS = 15
+SITES_FOR = {100: 50, 1_000: 300, 10_000: 2_000}
+SPEC = {
+    "workload": {"name": "scan", "image": "scan:2"},
+    "targets": {"selector": {"matchLabels": {"edgefleet.io/role": "scan"}}},
+}
+
+
+def measure() -> Iterator[Figure]:
+    """Yield the time of one decision at three sizes, in the middle of a rollout, and how it grows."""
+    times = {}
+    for count in SITES_FOR:
+        fleet = halfway(count)
+        times[count] = _milliseconds(snapshot(fleet, fleet.standings[-1]))
+        goal = 50.0 if count == max(SITES_FOR) else None
+        yield Figure(f"plan() of {count} boxes, half of them done", times[count], "ms", goal)
+    growth = times[10_000] / times[1_000] / 10
+    yield Figure("growth of plan() from 1,000 to 10,000 boxes, against linear", growth, "ratio", 1.5)
+
+
+def halfway(count: int) -> Fleet:
+    """Return a fleet in the middle of a release: half of the boxes are done, every twentieth is dark."""
+    boxes = tuple(_box(number, SITES_FOR[count], done=number < count // 2) for number in range(count))
+    old = Standing(_release("scan-1", NOW - timedelta(days=9)), ReleaseStatus(completed_at=NOW), ("a" * 10,))
+    new = Standing(_release("scan-2", NOW - timedelta(hours=2)), ReleaseStatus(), ("b" * 10,))
+    versions = {name: Version(name, exclusive=True) for name in ("a" * 10, "b" * 10)}
+    fleet = Fleet((old, new), boxes, versions)
+    begun = plan(snapshot(fleet, new), NOW - timedelta(hours=1)).status
+    stages = tuple(one.model_copy(update={"started_at": one.started_at or NOW}) for one in begun.stages)
+    status = begun.model_copy(update={"phase": Phase.ROLLING, "stages": stages, "boxes": {}})
+    return Fleet((old, Standing(new.release, status, new.variants)), boxes, versions)
+
+
+def _box(number: int, sites: int, *, done: bool) -> Box:
+    site = f"tc-{number % sites:04}"
+    version = ("b" if done else "a") * 10
+    dark = number % 20 == 0
+    return Box(
+        name=f"{site}-scan-{number // sites}",
+        site=site,
+        role="scan",
+        labels={"edgefleet.io/site": site, "edgefleet.io/role": "scan", "kubernetes.io/arch": "arm64"},
+        online=not dark,
+        since=NOW - timedelta(hours=3),
+        versions=frozenset({version}),
+        pods=(Pod(f"scan-{number}", version, ready=not dark),),
+    )
+
+
+def _release(name: str, created: datetime) -> Release:
+    spec = ReleaseSpec.model_validate(SPEC)
+    return Release(namespace="sorting", name=name, uid=name, created=created, spec=spec)
+
+
+def _milliseconds(given: Snapshot) -> float:
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        plan(given, NOW)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken) * 1000

@@ -1,0 +1,66 @@
+"""Measures what was promised, prints it as a table, and writes build/bench.json; ends with 1 if a promise is broken.
+
+Ratios are against a baseline of the same run, for seconds alone say more of the machine than of the product.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from simulator.progress import Step
+
+TREE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TREE))  # tests are no package that is installed
+
+from tests.bench import growth, planning, rollouts  # noqa: E402 - after the path
+from tests.bench.figures import Figure, show  # noqa: E402 - after the path
+
+SECTIONS = ("plan", "rollout", "growth")
+
+
+def main() -> None:
+    """Run the sections that were asked for."""
+    parser = argparse.ArgumentParser(description="Measure what edgefleet promises.")
+    parser.add_argument("sections", nargs="*", default=SECTIONS, choices=SECTIONS, help="default: all")
+    parser.add_argument("--output", type=Path, default=TREE / "build" / "bench.json", help="where the figures go")
+    options = parser.parse_args()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="edgefleet-bench-") as folder:
+        for section in options.sections:
+            figures += _section(section, Path(folder), _speaker())
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps([one.dump() for one in figures], indent=2) + "\n")
+    show(figures)
+    sys.exit(0 if all(one.ok for one in figures) else 1)
+
+
+def _section(name: str, folder: Path, say: Callable[[Step], None]) -> Iterator[Figure]:
+    match name:
+        case "plan":
+            yield from planning.measure()
+        case "rollout":
+            yield from rollouts.measure(folder / name, say)
+        case "growth":
+            yield from growth.measure(folder / name, say)
+
+
+def _speaker() -> Callable[[Step], None]:
+    """Return what tells a person of each step once, whatever its counts."""
+    console = Console(stderr=True)
+    told: set[str] = set()
+
+    def say(step: Step) -> None:
+        if step.what not in told:
+            told.add(step.what)
+            console.print(f"… {step.what}")
+
+    return say
+
+
+if __name__ == "__main__":
+    main()
