@@ -1,8 +1,7 @@
 """The loop of the operator: watches feed the mirror, wake-ups choose a workload, a thread looks at it.
 
-Everything here runs in kopf's event loop but for what is handed to threads: deciding and all requests. So the mirror
-has one owner, and what a look gathered is one moment. A look that fails comes again with growing delay, whatever
-failed: one bad release must not stop the others.
+Everything here runs in kopf's event loop but for deciding and requests, which threads do. So the mirror has one owner,
+and what a look gathered is one moment. A look that fails comes again later and later: one bad release stops no other.
 """
 
 import asyncio
