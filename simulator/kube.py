@@ -40,6 +40,11 @@ class Kube:
             return None
         return read(answer)
 
+    def text(self, path: str) -> str:
+        """Read something that is no object, such as the server's metrics."""
+        answer = self._http.get(path)
+        return answer.text if answer.is_success else str(read(answer))
+
     def watch(self, path: str, version: str, **query: str) -> Iterator[dict[str, Any]]:
         """Changes of a collection since a revision, as the server sends them, until it ends the stream (a minute)."""
         asked: dict[str, str | int] = {
