@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from simulator import cli_cluster
+from simulator import cli_cluster, cli_demo, cli_rehearse
 from simulator.fleet import FleetError
 from simulator.machine import NotEnoughError
 from simulator.progress import ClusterError
@@ -19,6 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_cluster.app)
+cli_demo.add_to(app)
+cli_rehearse.add_to(app)
 
 
 def main() -> None:

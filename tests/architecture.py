@@ -22,10 +22,28 @@ TECHNOLOGY = {
     "procfs": "reads the machine",
     "terminal": "writes to the terminal",
 }
-PURE_ALONE = ("cloud/crds.py", "simulator/scenario.py", "simulator/device.py", "simulator/world.py")
+PURE_ALONE = (
+    "cloud/crds.py",
+    "simulator/adjust.py",
+    "simulator/course.py",
+    "simulator/device.py",
+    "simulator/evidence.py",
+    "simulator/expectations.py",
+    "simulator/fleet.py",
+    "simulator/fleetfile.py",
+    "simulator/play.py",
+    "simulator/rehearsal.py",
+    "simulator/rendering.py",
+    "simulator/scenario.py",
+    "simulator/seeing.py",
+    "simulator/standins.py",
+    "simulator/tables.py",
+    "simulator/timeline.py",
+    "simulator/world.py",
+)
 PURE_LIBRARIES = frozenset(
-    "abc base64 bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq "
-    "ipaddress itertools json math operator re string textwrap types typing zoneinfo "
+    "abc base64 bisect collections copy csv dataclasses datetime decimal difflib enum fnmatch fractions functools "
+    "hashlib heapq ipaddress itertools json math operator re string textwrap types typing zoneinfo "
     "msgspec pydantic pydantic_core".split()
 )
 PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole

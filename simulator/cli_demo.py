@@ -1,0 +1,134 @@
+"""`fleetsim demo`: the story of a release through a hundred transfer centres, then a cluster to play with."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from simulator import memory, play
+from simulator.binaries import find_binaries
+from simulator.cli_cluster import Folder, help_text, keep
+from simulator.course import Sign
+from simulator.fleet import Fleet, FleetError, usual_fleet
+from simulator.keeper import Keeper
+from simulator.narrate import Narrator, length
+from simulator.progress import ClusterError
+from simulator.rehearsal import Result, verdict_on
+from simulator.story import Story
+from simulator.theatre import Theatre, theatre
+
+BROKEN_OFF: Final = 130  # as a shell says it of a program that Ctrl-C ended
+
+
+def demo(
+    *,
+    folder: Folder,
+    sites: Annotated[int, typer.Option(help="Transfer centres.", min=3)] = 100,
+    boxes: Annotated[int, typer.Option(help="Edge boxes, more than sites.", min=4)] = 130,
+    once: Annotated[bool, typer.Option("--once", help="End after the last check: 0 if all held, else 1.")] = False,
+) -> None:
+    """Watch releases walk through a simulated fleet, each promise checked; then play with it until Ctrl-C.
+
+    Examples:
+      fleetsim demo
+      fleetsim demo --sites 10 --boxes 13
+      fleetsim demo --once
+    """
+    if boxes <= sites:
+        raise FleetError(
+            f"--boxes {boxes} for --sites {sites}: the story needs vision boxes too, so ask for more boxes"
+        )
+    fleet = usual_fleet(sites, boxes)
+    with stopping(), Narrator() as narrator:
+        look_around(fleet, folder)
+        narrator.line(f"edgefleet: {play.size(fleet)}, simulated on this machine.", "bold")
+        narrator.line(
+            "Kubernetes and KubeEdge are real; only what runs in the containers is pretended. Ctrl-C stops all."
+        )
+        narrator.heading("The fleet comes up")
+        find_binaries(narrator.step)
+        with theatre(fleet, folder, narrator.step, narrator.began) as stage:
+            held = play_and_tell(stage, narrator)
+            if not once:
+                invite(stage, narrator)
+        narrator.line("Everything is stopped.")
+    raise typer.Exit(0 if held else 1)
+
+
+def look_around(fleet: Fleet, folder: Path) -> None:
+    """Refuse before anything starts. Raises ClusterError."""
+    if Keeper(folder.absolute()).is_alive():
+        raise ClusterError(f"a cluster is up in {folder}: stop it with `fleetsim cluster down --dir '{folder}'`")
+    if short := memory.shortage(len(list(fleet.boxes())), memory.available()):
+        raise ClusterError(short)
+
+
+def play_and_tell(stage: Theatre, narrator: Narrator) -> bool:
+    """The story and its table; returns whether every promise was kept."""
+    narrator.quiet()
+    up = stage.recorder.now()
+    size = play.size(stage.cluster.fleet)
+    narrator.say(up, Sign.GOOD, f"{size} are online, and edgefleet's operator is at work")
+    story = Story(stage, narrator)
+    story.everything()
+    ready = sum(stage.cluster.kube.ready_nodes().values())
+    rows = [
+        Result("up", f"{size} come up", ok=True, happened=f"{ready} boxes online at the end", seconds=up),
+        *story.results,
+    ]
+    narrator.table(
+        "What was promised, and what was seen",
+        ("promised", "seen", "time"),
+        [(one.ok, (one.promise, one.happened, length(one.seconds))) for one in rows],
+    )
+    held = all(one.ok for one in rows)
+    narrator.line()
+    narrator.line(f"{verdict_on(rows)}, in {length(stage.recorder.now())}.", "bold green" if held else "bold red")
+    return held
+
+
+def invite(stage: Theatre, narrator: Narrator) -> None:
+    """Say how to play with the fleet, and keep it up until Ctrl-C."""
+    fleet = stage.cluster.fleet
+    site = fleet.sites[len(fleet.sites) // 2]
+    narrator.heading("It is yours to play with, until Ctrl-C")
+    narrator.line("In a second terminal:")
+    folder = stage.cluster.record.place.folder
+    for command in (
+        f"export KUBECONFIG='{stage.cluster.kubeconfig}'",
+        "edgefleet releases",
+        f"edgefleet why {site.boxes[0].name}",
+        f"fleetsim cluster cut {site.name} --dir '{folder}'",
+        f"fleetsim cluster heal {site.name} --dir '{folder}'",
+    ):
+        narrator.line(f"  {command}", "cyan")
+    keep(stage.cluster)
+    narrator.line()
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block in good order, and the command with a status of its own."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)  # a second one would tear what is being stopped
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("\nStopped; nothing is left running.", err=True)
+        raise typer.Exit(BROKEN_OFF) from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hook the command into the command line."""
+    app.command(help=help_text(demo))(demo)

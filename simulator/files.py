@@ -1,0 +1,125 @@
+"""Reads the files a rehearsal is made of; every problem names the file, the place in it and the next step."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from simulator.adjust import Manifest, release_in
+from simulator.expectations import EXPECTATIONS
+from simulator.fleet import Fleet
+from simulator.fleetfile import fleet_for, parse_fleet
+from simulator.scenario import Scenario, parse_scenario
+from simulator.tables import FileError, near
+
+SCENARIOS: Final = Path(__file__).parent / "scenarios"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked for on the command line."""
+
+    release: Path
+    scenario: str = "calm"  # a name, or the path of a file
+    fleet: Path | None = None  # None: one that fits the release
+    previous: Path | None = None  # None: the same release with a stand-in image
+    fast: bool = False
+    real_time: bool = False
+    limit: float = 600.0  # seconds from the release's creation
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the wish's files hold."""
+
+    release: Manifest
+    previous: Manifest | None
+    scenario: Scenario
+    fleet: Fleet
+
+
+def read_files(wish: Wish) -> Files:
+    """Read them all. Raises FileError with the problems of every file that is wrong."""
+    problems: list[str] = []
+
+    def tried(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except FileError as wrong:
+            problems.extend(wrong.problems)
+            return None
+
+    release = tried(lambda: read_release(wish.release))
+    previous = tried(partial(read_release, wish.previous)) if wish.previous else None
+    scenario = tried(lambda: find_scenario(wish.scenario))
+    fleet = tried(partial(read_fleet, wish.fleet)) if wish.fleet else None
+    if release is None or scenario is None or problems:
+        raise FileError(problems)
+    return Files(release, previous, scenario, fleet or fleet_for(selector_of(release)))
+
+
+def read_release(path: Path) -> Manifest:
+    """The one EdgeRelease in a file. Raises FileError."""
+    text = read_text(path)
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as wrong:
+        raise FileError([f"{path}: is no YAML: {' '.join(str(wrong).split())}"]) from wrong
+    return release_in(documents, str(path))
+
+
+def selector_of(release: Manifest) -> Mapping[str, Any]:
+    """The selector of a release that nobody has checked yet; empty where there is none."""
+    targets = release["spec"].get("targets")
+    selector = targets.get("selector") if isinstance(targets, dict) else None
+    return selector if isinstance(selector, dict) and isinstance(selector.get("matchLabels", {}), dict) else {}
+
+
+def read_fleet(path: Path) -> Fleet:
+    """The fleet in a file. Raises FileError."""
+    return in_file(path, parse_fleet)
+
+
+def find_scenario(wanted: str) -> Scenario:
+    """A scenario by its name, or in a file. Raises FileError."""
+    return in_file(scenario_path(wanted), lambda entries: parse_scenario(Path(wanted).stem, entries, EXPECTATIONS))
+
+
+def scenario_path(wanted: str) -> Path:
+    """Where a scenario lies. Raises FileError when it is neither one of ours nor a TOML file."""
+    shipped = {path.stem: path for path in SCENARIOS.glob("*.toml")}
+    if wanted not in shipped and not wanted.endswith(".toml"):
+        raise FileError([f"--scenario: {wanted!r} is none; {near(wanted, shipped)}; or give a file ending in .toml"])
+    return shipped.get(wanted, Path(wanted))
+
+
+def shipped_scenarios() -> list[Scenario]:
+    """Those that come with the simulator, by name."""
+    return [find_scenario(path.stem) for path in sorted(SCENARIOS.glob("*.toml"))]
+
+
+def in_file(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """What a TOML file holds. Raises FileError, each problem with the file's name before it."""
+    text = read_text(path)
+    try:
+        return parse(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as wrong:
+        raise FileError([f"{path}: is no TOML: {wrong}"]) from wrong
+    except FileError as wrong:
+        raise FileError(f"{path}: {problem}" for problem in wrong.problems) from wrong
+
+
+def read_text(path: Path) -> str:
+    """What is in a file. Raises FileError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as wrong:
+        raise FileError([f"{path}: is no text: {wrong}"]) from wrong
+    except OSError as wrong:
+        raise FileError([f"{path}: cannot be read: {wrong.strerror}"]) from wrong

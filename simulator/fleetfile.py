@@ -1,0 +1,88 @@
+"""Fleets that users describe in TOML, and the small one a rehearsal takes where none is given.
+
+    sites = 12                      # the short form: tc-001 to tc-012, scan boxes first, then vision, then gateways
+    boxes = 16
+
+    [[site]]                        # or the long one: each site with its boxes
+    name      = "hangzhou-2"
+    time_zone = "Asia/Shanghai"     # the default
+    region    = "east"              # the default
+    boxes     = [{role = "scan", count = 2}, {role = "vision", labels = {line = "fast"}}]
+
+A box is called after its site, role and number, unless it is given a `name`.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from simulator.fleet import ROLE_LABEL, SITE_LABEL, Box, Fleet, FleetError, Role, Site, usual_fleet
+from simulator.tables import FileError, Table, labels, one_of, text, whole
+
+MOST: Final = 500  # boxes; one machine carries no more
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+USUAL_SITES: Final = 12
+USUAL_PAIRS: Final = 4  # sites with a second box
+
+
+def parse_fleet(entries: Mapping[str, Any]) -> Fleet:
+    """Read a fleet. Raises FileError with every problem of the file."""
+    file = Table("", entries, [])
+    if "site" in entries:
+        sites = tuple(parse_site(table) for table in file.tables("site", "site"))
+    else:
+        count = file.take("sites", whole(1, MOST), 1, required=True)
+        boxes = file.take("boxes", whole(1, MOST), max(count, 1))
+        sites = ()
+    file.close()
+    if file.problems:
+        raise FileError(file.problems)
+    try:
+        return Fleet(sites) if sites else usual_fleet(count, boxes)
+    except FleetError as wrong:
+        raise FileError([str(wrong)]) from wrong
+
+
+def parse_site(table: Table) -> Site:
+    """Read one site; problems go into the table."""
+    name = table.take("name", text, "", required=True)
+    site = Site(
+        name=name,
+        time_zone=table.take("time_zone", text, "Asia/Shanghai"),
+        region=table.take("region", text, "east"),
+        boxes=tuple(boxes_of(name, table)),
+    )
+    table.close()
+    return site
+
+
+def boxes_of(site: str, table: Table) -> Iterator[Box]:
+    """Read the boxes of a site."""
+    numbers: dict[str, int] = {}
+    for group in table.tables("boxes", "box"):
+        role = Role(group.take("role", one_of(Role), Role.SCAN, required=True))
+        own = group.take("labels", labels, NO_LABELS)
+        count = group.take("count", whole(1, MOST), 1)
+        name = group.take("name", text, "")
+        group.close()
+        if name and count > 1:
+            group.objection("name", f"{count} boxes cannot share one: leave it out, or count out")
+        for _ in range(count):
+            numbers[role] = numbers.get(role, 0) + 1
+            yield Box(name or f"{site}-{role}-{numbers[role]}", role, own)
+
+
+def fleet_for(selector: Mapping[str, Any]) -> Fleet:
+    """The usual rehearsal fleet: 12 sites and 16 boxes that carry the labels a release selects."""
+    wanted = selector.get("matchLabels") or {}
+    role = Role(wanted[ROLE_LABEL]) if wanted.get(ROLE_LABEL) in set(Role) else Role.SCAN
+    own = {key: value for key, value in wanted.items() if key != SITE_LABEL}
+    names = [f"tc-{number:03}" for number in range(1, USUAL_SITES + 1)]
+    return Fleet(
+        tuple(
+            Site(
+                name, tuple(Box(f"{name}-{role}-{one}", role, own) for one in range(1, 3 if index < USUAL_PAIRS else 2))
+            )
+            for index, name in enumerate(names)
+        )
+    )

@@ -1,0 +1,174 @@
+"""The demo's story, chapter by chapter: composition of theatre, releases and narrator; the judges are in play.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator import play
+from simulator.adjust import share_of
+from simulator.course import Line, Sign, count, course
+from simulator.evidence import Evidence, Release
+from simulator.expectations import Case
+from simulator.fleet import Role
+from simulator.narrate import Narrator
+from simulator.play import Manifest, Promise, ground_of
+from simulator.rehearsal import Result
+from simulator.scenario import Ailment, Deed
+from simulator.theatre import Theatre
+from simulator.timeline import only_dark_boxes_left, some, stands_still
+
+CHAPTER_SECONDS: Final = 180.0  # a chapter that takes longer has gone wrong
+CRASH_AFTER: Final = 3.0
+
+
+class StuckError(Exception):
+    """A chapter did not come to its end in time; the text says where it stood."""
+
+
+@dataclass(slots=True)
+class Story:
+    """The demo while it is played."""
+
+    stage: Theatre
+    narrator: Narrator
+    results: list[Result] = field(default_factory=list)
+    told: dict[str, int] = field(default_factory=dict)  # lines told, by release
+    approved: dict[str, float] = field(default_factory=dict)
+
+    def everything(self) -> None:
+        """Play all chapters; what is not reached counts as not kept."""
+        chapters: tuple[tuple[Callable[[], None], tuple[Promise, ...]], ...] = (
+            (self.first_versions, play.SCAN_ONE),
+            (self.second_scan, play.SCAN_TWO),
+            (self.bad_vision, play.BAD_VISION),
+        )
+        for number, (chapter, _) in enumerate(chapters):
+            try:
+                chapter()
+            except StuckError as stuck:
+                self.narrator.say(self.now(), Sign.BAD, str(stuck))
+                self.results += [row for _, promises in chapters[number:] for row in play.unkept(promises)]
+                return
+            finally:
+                self.narrator.quiet()
+
+    def first_versions(self) -> None:
+        """The first versions, scan 1.0 and vision 1.0, go everywhere."""
+        self.narrator.heading("Every box gets its first programs")
+        scan, vision = play.first(Role.SCAN), play.first(Role.VISION)
+        created = self.create(scan)
+        self.create(vision)
+        for manifest in (scan, vision):
+            self.follow(manifest, stands_still)
+        self.results += self.judge(play.SCAN_ONE, scan, "", created)
+
+    def second_scan(self) -> None:
+        """A good version walks through the fleet while seven sites are dark, which catch up in the end."""
+        dark = play.darkened(self.stage.cluster.fleet)
+        self.narrator.heading(f"scan 2.0 goes out, while {count(len(dark), 'site is', 'sites are')} cut off")
+        self.stage.cut(*dark)
+        self.say(Sign.NOTE, f"the uplinks of {some(dark)} are cut")
+        self.narrator.progress("until Kubernetes notices, which takes about 20 s")
+        self.stage.wait_dark(dark)
+        self.say(Sign.DARK, f"{count(len(dark), 'site has', 'sites have')} gone dark; the programs there go on working")
+        scan = play.second_scan()
+        created = self.create(scan)
+        self.follow(scan, lambda release: release is not None and release.phase == "AwaitingApproval")
+        self.approve(scan)
+        self.follow(scan, lambda release: release is not None and only_dark_boxes_left(release))
+        waiting = count(len(dark), "site is", "sites are")
+        self.say(Sign.GOOD, f"scan 2.0 is on every box within reach; {waiting} still dark")
+        self.narrator.heading("The dark sites return")
+        self.stage.heal(*dark)
+        self.say(Sign.NOTE, f"the uplinks of {some(dark)} are whole again")
+        self.narrator.progress("until the boxes there have reached the cloud, 10 to 40 s")
+        at = self.stage.wait_back(dark)
+        self.narrator.say(at, Sign.GOOD, f"{count(len(dark), 'site is', 'sites are')} online again")
+        self.follow(scan, stands_still)
+        self.results += self.judge(play.SCAN_TWO, scan, play.first(Role.SCAN)["metadata"]["name"], created)
+
+    def bad_vision(self) -> None:
+        """A bad version crashes wherever it starts, so it ends at its canary."""
+        self.narrator.heading("A bad version: vision 2.0-bad crashes soon after it starts")
+        bad = play.bad_vision()
+        for box in ground_of(self.stage.cluster.fleet, Role.VISION).boxes_in_order():
+            ailment = Ailment(crash_after=CRASH_AFTER, exit_code=137)
+            self.stage.ail(box, ailment, Deed.CRASH, play.image("vision", "2.0-bad"))
+        created = self.create(bad)
+        self.follow(bad, stands_still)
+        self.follow(bad, lambda _: self.canary_is_back(bad))
+        self.results += self.judge(play.BAD_VISION, bad, play.first(Role.VISION)["metadata"]["name"], created)
+
+    def canary_is_back(self, bad: Manifest) -> bool:
+        """Whether no box has a pod of the bad version any more."""
+        evidence = self.stage.recorder.evidence()
+        versions = evidence.of_release(bad["metadata"]["name"])
+        return not any(seen[-1].version in versions and not seen[-1].gone for seen in evidence.pods.values())
+
+    def create(self, manifest: Manifest) -> float:
+        """Create a release and say so; returns when."""
+        at = self.stage.release(manifest)
+        self.narrator.say(at, Sign.STEP, f"{title(manifest)} is released")
+        return at
+
+    def approve(self, manifest: Manifest) -> None:
+        """A person says yes."""
+        metadata = manifest["metadata"]
+        given = [{"stage": "rest", "by": play.APPROVER, "reason": "the first sites look good"}]
+        self.approved["rest"] = self.stage.approve(metadata["namespace"], metadata["name"], given)
+        self.narrator.say(self.approved["rest"], Sign.GOOD, f"{play.APPROVER} approves: all other sites may follow")
+
+    def follow(self, manifest: Manifest, until: Callable[[Release | None], bool]) -> Evidence:
+        """Tell the course of a release until it is so far. Raises StuckError when that takes too long."""
+        name = manifest["metadata"]["name"]
+        last: Release | None = None
+        for evidence in self.stage.looks(CHAPTER_SECONDS):
+            seen = evidence.releases.get(name, ())
+            last = seen[-1] if seen else None
+            self.tell(manifest, course(seen))
+            if last:
+                done, targeted = last.counts.get("succeeded", 0), last.counts.get("targeted", 0)
+                self.narrator.progress(f"boxes with {title(manifest)}", done, targeted)
+            if until(last):
+                return evidence
+        where = f"it is {last.phase}: {last.message}" if last else "the operator has said nothing of it"
+        raise StuckError(f"{title(manifest)} did not get on within {CHAPTER_SECONDS:.0f} s; {where}")
+
+    def tell(self, manifest: Manifest, lines: tuple[Line, ...]) -> None:
+        """Tell the lines of a release that were not told yet."""
+        name = manifest["metadata"]["name"]
+        for line in lines[self.told.get(name, 0) :]:
+            self.narrator.say(line.at, line.sign, f"{title(manifest)}: {line.text}")
+        self.told[name] = len(lines)
+
+    def judge(self, promises: tuple[Promise, ...], manifest: Manifest, before: str, created: float) -> list[Result]:
+        """Judge what was seen of a release."""
+        workload = manifest["spec"]["workload"]["name"]
+        ground = ground_of(self.stage.cluster.fleet, Role(workload))
+        share = manifest["spec"].get("budget", {}).get("maxParallelSites", "10%")
+        case = Case(
+            release=manifest["metadata"]["name"],
+            workload=workload,
+            before=before,
+            ground=ground,
+            created=created,
+            parallel_sites=share_of(share, len(ground.sites)),
+            cut=frozenset(self.stage.ever_dark),
+            approvals=self.approved,
+        )
+        return play.results(promises, self.stage.recorder.evidence(), case)
+
+    def say(self, sign: Sign, text: str) -> None:
+        """Tell what is so now."""
+        self.narrator.say(self.now(), sign, text)
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.stage.recorder.now()
+
+
+def title(manifest: Manifest) -> str:
+    """A release as people call it: scan 2.0."""
+    containers = manifest["spec"]["workload"]["template"]["spec"]["containers"]
+    version = containers[0]["image"].rpartition(":")[2]
+    return f"{manifest['spec']['workload']['name']} {version}"
