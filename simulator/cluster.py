@@ -30,12 +30,14 @@ from simulator.machine import free_ports, make_room_for_watches
 from simulator.programs import LOOPBACK, Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
 from simulator.record import Record
+from simulator.sockets import NotAnsweringError
 from simulator.starting import (
     boot_box,
     boot_gently,
     need_token,
     new_token,
     open_uplink,
+    start_api,
     start_cloud,
     wait_for_boxes,
     write_kubeconfig,
@@ -47,7 +49,7 @@ TOKEN_SECONDS = 24 * 3600  # of a service account's kubeconfig
 
 @dataclass(slots=True)
 class Cluster:
-    """One running cluster. Calls are for one thread at a time; all raise ClusterError with the next step."""
+    """One running cluster. Calls are for one thread at a time; ClusterError and FleetError say what is wrong."""
 
     record: Record
     keeper: Keeper
@@ -76,12 +78,14 @@ class Cluster:
             binaries.programs, binaries.crds, folder, Ports(*free_ports(CLOUD_PORTS)), new_token(), timing or Timing()
         )
         keeper, supervisor = spawn(folder, detached=detached)
-        try:
-            cluster = cls(Record(place, Fleet(()), {}, {}), keeper, start_cloud(place, keeper, report), supervisor)
+        with contextlib.ExitStack() as undo:
+            undo.callback(end, keeper, supervisor)
+            kube = start_api(place, keeper, report)
+            undo.callback(kube.close)
+            start_cloud(place, keeper, kube, report)
+            cluster = cls(Record(place, Fleet(()), {}, {}), keeper, kube, supervisor)
             cluster.add_sites(fleet.sites, report=report)
-        except BaseException:
-            end(keeper, supervisor)
-            raise
+            undo.pop_all()
         return cluster
 
     @classmethod
@@ -267,7 +271,7 @@ def clear(folder: Path) -> None:
 
 def end(keeper: Keeper, supervisor: subprocess.Popen[bytes] | None) -> None:
     """Stop the programs and their supervisor, even one that does not answer."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(NotAnsweringError):
         keeper.shut_down()
     if supervisor is None:
         return

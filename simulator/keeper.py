@@ -10,6 +10,7 @@ from pathlib import Path
 
 import simulator
 from simulator.programs import Program
+from simulator.progress import ClusterError
 from simulator.sockets import NotAnsweringError, ask
 from simulator.supervise import SOCKET
 
@@ -108,6 +109,6 @@ def spawn(folder: Path, *, detached: bool) -> tuple[Keeper, subprocess.Popen[byt
     while not keeper.is_alive():
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"the supervisor did not start: read {folder / 'logs' / 'supervisor.log'}")
+            raise ClusterError(f"the supervisor did not start: read {folder / 'logs' / 'supervisor.log'}")
         time.sleep(0.02)
     return keeper, process

@@ -21,7 +21,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """All sites' uplinks; every call raises RuntimeError with the next step, or NotAnsweringError."""
+    """All sites' uplinks; every call raises ClusterError with the next step."""
 
     folder: Path
 

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from simulator.progress import ClusterError
+
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_PER_BOX = 1  # the kubelet's watch of its static pods
 INOTIFY_SPARE = 40  # what the rest of the machine holds, the control plane included
@@ -13,7 +15,7 @@ INOTIFY_ROOMY = 8192
 BELOW_EPHEMERAL = range(15000, 32000)  # outgoing connections get theirs from 32768 on: none is snatched in between
 
 
-class NotEnoughError(RuntimeError):
+class NotEnoughError(ClusterError):
     """The machine cannot carry the cluster; the text says what is missing and what to do."""
 
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from simulator.progress import ClusterError
+
 ASK_SECONDS = 30.0
 
 
-class NotAnsweringError(ConnectionError):
+class NotAnsweringError(ClusterError):
     """Nobody answers on the socket: the process that should is gone."""
 
 
@@ -41,7 +43,7 @@ def bound(path: Path) -> Iterator[socket.socket]:
 
 
 def ask(path: Path, question: dict[str, Any], seconds: float = ASK_SECONDS) -> dict[str, Any]:
-    """Send one line and read one; raises NotAnsweringError, or RuntimeError with the answer's own error text."""
+    """Send one line and read one; raises NotAnsweringError, or ClusterError with the answer's own error text."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short_address(path) as address:
             connection.settimeout(seconds)
@@ -54,5 +56,5 @@ def ask(path: Path, question: dict[str, Any], seconds: float = ASK_SECONDS) -> d
         raise NotAnsweringError(f"{path}: the connection ended without an answer")
     answer: dict[str, Any] = json.loads(line)
     if error := answer.get("error"):
-        raise RuntimeError(error)
+        raise ClusterError(error)
     return answer

@@ -46,17 +46,21 @@ def tail(keeper: Keeper, name: str) -> str:
     return "\n".join([*(f"  {line}" for line in lines), f"  (all of it in {log})"])
 
 
-def start_cloud(place: Place, keeper: Keeper, report: Report) -> Kube:
-    """Control plane, KubeEdge's custom resources, cloudcore; returns when boxes can enrol."""
+def start_api(place: Place, keeper: Keeper, report: Report) -> Kube:
+    """The store and the API server, which is not ready yet when this returns."""
     write_keys(place)
     report(Step("etcd and the API server"))
     keeper.start(programs.etcd(place))
     keeper.start(programs.apiserver(place))
     certificate = place.pki / "apiserver.crt"
     wait_until(certificate.exists, "the API server's certificate", CLOUD_SECONDS, keeper)
-    kube = Kube(f"https://{LOOPBACK}:{place.ports.apiserver}", certificate, place.token)
-    wait_until(kube.is_ready, "a ready API server", CLOUD_SECONDS, keeper)
     write_kubeconfig(place.kubeconfig, place, place.token)
+    return Kube(f"https://{LOOPBACK}:{place.ports.apiserver}", certificate, place.token)
+
+
+def start_cloud(place: Place, keeper: Keeper, kube: Kube, report: Report) -> None:
+    """The rest of the control plane, KubeEdge's custom resources, cloudcore; returns when boxes can enrol."""
+    wait_until(kube.is_ready, "a ready API server", CLOUD_SECONDS, keeper)
     keeper.start(programs.controller_manager(place))
     keeper.start(programs.scheduler(place))
     report(Step("KubeEdge's custom resources"))
@@ -64,7 +68,6 @@ def start_cloud(place: Place, keeper: Keeper, report: Report) -> Kube:
     report(Step("cloudcore (it waits for up to 9 s by itself)"))
     start_kubeedge(place, keeper)
     wait_until(lambda: enrolment_token(kube) is not None, "cloudcore's enrolment token", CLOUD_SECONDS, keeper)
-    return kube
 
 
 def write_keys(place: Place) -> None:

@@ -1,0 +1,104 @@
+"""However a cluster ends, nothing of it goes on; and two clusters on one machine leave each other alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simulator.cluster import Cluster
+from simulator.fleet import usual_fleet
+from simulator.keeper import Keeper
+from simulator.progress import ClusterError
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]  # waits for the build, or skips with it
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from simulator.cluster import Cluster
+from simulator.fleet import usual_fleet
+cluster = Cluster.up(usual_fleet(1, 1), Path(sys.argv[1]))
+print(cluster._supervisor.pid, *cluster.keeper.pids().values(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("victim", ["parent", "supervisor"])
+def test_kill_minus_nine_leaves_nothing_running(tmp_path: Path, victim: str) -> None:
+    folder = tmp_path / "a folder with spaces, whose name is so long that no socket's address could hold it" / "cluster"
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", PARENT, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) > 6
+        assert all(runs(pid) for pid in pids)
+        os.kill(parent.pid if victim == "parent" else pids[0], signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = [pid for pid in pids if runs(pid)]
+        parent.kill()
+    assert left == []
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and not just waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_detached_cluster_can_be_found_again_and_stopped_by_anyone(tmp_path: Path) -> None:
+    folder = tmp_path / "cluster"
+    with Cluster.up(usual_fleet(1, 1), folder, detached=True) as first:
+        pids = first.keeper.pids()
+        with pytest.raises(ClusterError, match="is up in"):
+            Cluster.up(usual_fleet(1, 1), folder)
+        again = Cluster.attach(folder)
+        assert again.fleet == first.fleet
+        again.cut("tc-001")
+        assert first.links()["tc-001"].cut
+        again.down()
+        assert [pid for pid in pids.values() if runs(pid)] == []
+        assert not Keeper(folder).is_alive()
+    with pytest.raises(ClusterError, match="no cluster is up"):
+        Cluster.attach(folder)
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("ten years")
+    with pytest.raises(ClusterError, match="not empty"):
+        Cluster.up(usual_fleet(1, 1), tmp_path)
+    assert precious.read_text() == "ten years"
+
+
+def test_a_program_that_falls_while_the_cluster_starts_is_named_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, path in cluster.record.place.programs.items():
+        (programs / name).symlink_to(path)
+    (programs / "crds").symlink_to(cluster.record.place.crds)
+    (programs / "cloudcore").unlink()
+    (programs / "cloudcore").write_text("#!/bin/sh\necho no sun today\nexit 3\n")
+    (programs / "cloudcore").chmod(0o755)
+    monkeypatch.setenv("EDGEFLEET_CLUSTER_BIN", str(programs))
+    with pytest.raises(ClusterError, match=r"cloudcore ended with 3(.|\n)*no sun today"):
+        Cluster.up(usual_fleet(1, 1), tmp_path / "cluster")
+    assert not Keeper(tmp_path / "cluster").is_alive()
+
+
+def test_no_folder_of_the_machine_is_touched(tmp_path: Path) -> None:
+    shared = [Path(name) for name in ("/var/lib/kubeedge", "/var/log/containers", "/var/lib/kubelet", "/etc/kubeedge")]
+    before = [path.exists() and path.stat().st_mtime_ns for path in shared]
+    with Cluster.up(usual_fleet(1, 1), tmp_path / "cluster"):
+        pass
+    assert [path.exists() and path.stat().st_mtime_ns for path in shared] == before

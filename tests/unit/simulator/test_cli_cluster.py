@@ -1,0 +1,56 @@
+"""What `fleetsim cluster` understands, and how it says no."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from simulator.cli_cluster import app, milliseconds, share, usual_folder, words
+from simulator.link import Shape
+
+
+@pytest.mark.parametrize(("text", "value"), [("5%", 0.05), ("0.05", 0.05), ("0", 0), ("90%", 0.9), (" 2.5% ", 0.025)])
+def test_a_share_is_a_percentage_or_a_number(text: str, value: float) -> None:
+    assert share(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "5", "95%", "-1%", "five", "5 %"])
+def test_no_share_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="such as 5%"):
+        share(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("100ms", 100), ("1.5s", 1500), ("0ms", 0)])
+def test_a_delay_has_a_unit(text: str, value: float) -> None:
+    assert milliseconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["100", "1m", "-1s", "fast"])
+def test_no_delay_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="such as 100ms"):
+        milliseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (Shape(cut=False, delay_ms=0, loss=0), "good"),
+        (Shape(cut=True, delay_ms=100, loss=0.1), "cut"),
+        (Shape(cut=False, delay_ms=100, loss=0.05), "100 ms late, 5% lost"),
+    ],
+)
+def test_a_link_is_told_in_words(shape: Shape, said: str) -> None:
+    assert words(shape) == said
+
+
+def test_the_usual_folder_follows_the_users_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert usual_folder() == tmp_path / "edgefleet" / "cluster"
+
+
+@pytest.mark.parametrize("command", ["build", "up", "status", "cut", "heal", "degrade", "down"])
+def test_every_command_helps_with_an_example(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"])
+    assert said.exit_code == 0
+    assert f"    fleetsim cluster {command}" in said.stdout

@@ -1,0 +1,34 @@
+"""The record of a running cluster: what is written is read, and boxes come and go."""
+
+from pathlib import Path
+
+import pytest
+
+from simulator import record
+from simulator.fleet import Box, Role, usual_fleet
+from simulator.programs import Place, Ports, Seat, Timing, Uplink
+from simulator.record import Record
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Record:
+    place = Place({"etcd": Path("/x/etcd")}, Path("/x/crds"), tmp_path, Ports(1, 2, 3, 4, 5, 6, 7), "secret", Timing())
+    seats = {"tc-001-scan-1": Seat("127.70.1", 20001), "tc-002-scan-1": Seat("127.70.2", 20002)}
+    return Record(place, usual_fleet(2, 2), seats, {"tc-001": Uplink(1, 2, 3), "tc-002": Uplink(4, 5, 6)})
+
+
+def test_what_is_written_is_read(sample: Record, tmp_path: Path) -> None:
+    sample.write()
+    assert record.read(tmp_path) == sample
+
+
+def test_nobody_else_may_read_the_admins_token(sample: Record, tmp_path: Path) -> None:
+    sample.write()
+    assert (tmp_path / record.FILE).stat().st_mode & 0o077 == 0
+
+
+def test_a_box_that_came_and_went_leaves_no_trace(sample: Record) -> None:
+    grown = sample.with_box("tc-002", Box("late", Role.GATEWAY), Seat("127.70.3", 20003))
+    site, box, seat = grown.find("late")
+    assert (site.name, box.role, seat.kubelet_port) == ("tc-002", Role.GATEWAY, 20003)
+    assert grown.without_box("late") == sample
