@@ -24,15 +24,14 @@ from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
 from cloud.rollout.reconcile import Look, Registry
+from cloud.rollout.sight import Sight
 from cloud.rollout.upkeep import keep_boxes
-from cloud.rollout.views import Kind, Mark, Raw, WorkloadKey
+from cloud.rollout.views import Key, Kind, Mark, Raw, WorkloadKey
 from cloud.rollout.wakeups import Wakeups
 
 LOOKERS: Final = 4  # workloads looked at at one time
 STUCK_AFTER: Final = 180.0  # seconds that one look may take before the process counts as hung
 LISTED_AFTER: Final = 900.0  # seconds from the first event until all is held; 10,000 boxes take about one minute
-SILENT_FOR: Final = 6.0  # seconds without any event, though an object is missed, before its watch counts as dead
-LATE_FOR: Final = 300.0  # seconds that one object may be missed though its watch brings others, as in a flood of events
 AUDIT_AGAIN: Final = 2.0  # seconds until an audit that found a difference is repeated
 FIRST_AUDITS: Final = 0.2  # seconds between audits while the first lists still come in
 LEADER_CHECK: Final = 5.0  # seconds that an answer about who leads is good for
@@ -69,8 +68,7 @@ class Work:
     _synced: bool = False  # what is held was once found equal to the cluster
     _stopping: bool = False
     _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
-    _missed: dict[tuple[Kind, str, str], float] = field(default_factory=dict)  # object -> since when it is missed
-    _heard: dict[Kind, float] = field(default_factory=dict)  # kind -> when its watch last brought something
+    _sight: Sight = field(default_factory=Sight)
     _unfit: frozenset[Unfit] = frozenset()  # already told
     _lead_known: float = -1e9  # when the cluster last said that we lead
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
@@ -83,7 +81,7 @@ class Work:
     def seen(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
         """Take in one event of a watch; type None: an object of a list with which a watch begins."""
         metrics.WATCH_EVENTS.labels(kind=kind.value).inc()
-        self._heard[kind] = time.monotonic()
+        self._sight.heard(kind, time.monotonic())
         if not self._watching.is_set():
             self._watching.set()
             self._leading_since = time.monotonic()
@@ -232,29 +230,22 @@ class Work:
     async def _audit(self) -> bool:
         """Drop ghosts and count what was missed; tell whether nothing was. Raises Blind, Refused, Unavailable."""
         await self._must_lead()
-        missed: list[tuple[Kind, str, str]] = []
+        missed: list[tuple[Kind, Key]] = []
         for kind in Kind:
             drift = await self._drift(kind)
             for key in drift.ghosts:
                 self._wake(self.mirror.drop(kind, key, ""))
-            missed += [(kind, *key) for key in drift.missed]
+            missed += [(kind, key) for key in drift.missed]
             if self._synced:
                 metrics.DRIFT.labels(kind=kind.value, how="ghost").inc(len(drift.ghosts))
                 metrics.DRIFT.labels(kind=kind.value, how="missed").inc(len(drift.missed))
         now = time.monotonic()
-        self._missed = {one: self._missed.get(one, now) for one in missed}
-        if self._synced:
-            self._must_see(now)
+        self._sight.audited(missed, now)
+        if self._synced and (lost := self._sight.lost(now)) is not None:
+            raise Blind(lost)
         if not missed:
             metrics.AUDIT_AGE.set_to_current_time()
         return not missed
-
-    def _must_see(self, now: float) -> None:
-        """Raise Blind if an object is missed that a watch which lives would have brought by now."""
-        for (kind, namespace, name), since in self._missed.items():
-            silent = now - max(since, self._heard.get(kind, since))
-            if silent > SILENT_FOR or now - since > LATE_FOR:
-                raise Blind(f"the watch of {kind} missed {namespace}/{name} for {now - since:.0f} s; starting afresh")
 
     async def _drift(self, kind: Kind) -> Drift:
         before = self.mirror.marks(kind)

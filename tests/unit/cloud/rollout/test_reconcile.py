@@ -322,3 +322,21 @@ def test_the_next_look_is_when_the_first_of_all_reasons_is_due() -> None:
     after = look(fake, NOW + timedelta(seconds=1)).recheck_after
     assert after is not None
     assert after <= timedelta(seconds=4)
+
+
+def test_a_person_is_told_once_that_a_release_is_impossible() -> None:
+    fake = cluster()
+    container = {"name": "scan", "image": "scan:1", "ports": [{"hostPort": 80}]}
+    workload = {"name": "scan", "template": {"spec": {"containers": [container]}}, "cutover": "Surge"}
+    fake.create(Kind.RELEASE, raw_release(spec={"workload": workload}))
+    assert [decision.note.reason for decision in look(fake).decisions] == ["InvalidSpec"]
+    before = len(fake.writes)
+    assert look(fake, NOW + timedelta(minutes=1)).decisions == []
+    assert len(fake.writes) == before
+
+
+def test_a_settled_template_that_somebody_broke_is_told_once() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release(status={"template": {"spec": {}}}))
+    assert [decision.note.reason for decision in look(fake).decisions] == ["InvalidSpec"]
+    assert look(fake, NOW + timedelta(minutes=1)).decisions == []
