@@ -59,6 +59,7 @@ PACKAGES = (
     Package("containerd", "containerd", "test", "the container runtime of the real edge box (starts as a service)"),
     Package("runc", "runc", "test", "starts the containers of the real edge box"),
     Package("containernetworking-plugins", "/usr/lib/cni/ptp", "test", "the pod network of the real edge box"),
+    Package("iptables", "iptables", "test", "the host ports of the real edge box"),
     Package("busybox-static", "busybox", "test", "the program inside the images of the real edge box"),
 )
 
