@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cloud.fleet.scalars import Share
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import UNSETTLED, Books, State
 from cloud.rollout.checks import Objection
@@ -69,7 +70,7 @@ def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | 
     """Return the breach of the failure limit, the known one until the limit is raised above it; None: within it."""
     spec, known = snapshot.release.spec.on_failure, snapshot.status.breach
     if known is not None and spec.max_failed.exceeded_by(known.failed, known.attempted):
-        return known
+        return known.model_copy(update={"message": _exceeded(known.failed, known.attempted, spec.max_failed)})
     counts = books.total
     attempted = counts.succeeded + counts.failed
     if attempted < spec.min_attempted or not spec.max_failed.exceeded_by(counts.failed, attempted):
@@ -79,8 +80,12 @@ def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | 
         stage=snapshot.status.stage or snapshot.release.spec.stages[-1].name,
         failed=counts.failed,
         attempted=attempted,
-        message=f"{counts.failed} of {attempted} attempted boxes failed, more than {spec.max_failed}.",
+        message=_exceeded(counts.failed, attempted, spec.max_failed),
     )
+
+
+def _exceeded(failed: int, attempted: int, limit: Share) -> str:
+    return f"{failed} of {attempted} attempted boxes failed, more than {limit}."
 
 
 def breach_note(known: Breach | None, found: Breach | None) -> tuple[Note, ...]:

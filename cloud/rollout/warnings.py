@@ -1,6 +1,7 @@
 """What a person should know of a release before it goes wrong."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from cloud.fleet.scalars import format_duration
@@ -8,11 +9,12 @@ from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
 
 _SHOWN: Final = 5
+_MOST: Final = 20  # the status has room for so many
 
 
 def warnings_of(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return one sentence for each thing worth knowing."""
-    return tuple(_warnings(snapshot))
+    """Return one sentence for each thing worth knowing, as many as the status has room for."""
+    return tuple(islice(_warnings(snapshot), _MOST))
 
 
 def _warnings(snapshot: Snapshot) -> Iterator[str]:

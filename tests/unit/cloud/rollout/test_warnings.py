@@ -1,0 +1,57 @@
+"""What a person should know of a release before it goes wrong."""
+
+from dataclasses import replace
+
+from cloud.rollout.ownership import snapshot
+from cloud.rollout.warnings import warnings_of
+from tests.unit.cloud.rollout.world import World, world_of
+
+
+def warnings(world: World, resolved: str = "") -> list[str]:
+    fleet = world.fleet()
+    standing = fleet.standings[0]
+    status = standing.status.model_copy(update={"resolved_image": resolved})
+    return list(warnings_of(snapshot(fleet, replace(standing, status=status))))
+
+
+def test_sites_of_a_single_box_are_named_if_the_box_goes_down() -> None:
+    world = world_of([1, 2])
+    world.release("v1")
+    assert warnings(world) == ["1 sites have a single box of its role, which is down during a cutover: tc-000."]
+    world.release("v1", exclusive=False)
+    assert warnings(world) == []
+
+
+def test_a_long_list_is_cut() -> None:
+    world = world_of([1] * 8)
+    world.release("v1")
+    assert warnings(world)[0].endswith("tc-000, tc-001, tc-002, tc-003, tc-004 and 3 more.")
+
+
+def test_an_image_without_digest_is_told() -> None:
+    world = world_of([2])
+    world.release("v1")
+    assert "scan:1 is used as written" in warnings(world, "scan:1")[0]
+    assert warnings(world, "scan@sha256:ab") == []
+
+
+def test_windows_that_never_open_are_told_each_with_its_reason() -> None:
+    world = world_of([2])
+    windows = [
+        {"from": "10:00", "to": "10:05"},
+        {"from": "10:00", "to": "12:00", "tz": "Asia/Atlantis"},
+    ]
+    world.release("v1", {"windows": windows})
+    told = warnings(world)
+    assert [text.split(",", maxsplit=1)[0] for text in told] == [
+        "1 sites have no time zone",
+        "Window 10:00 to 10:05 is shorter than health.timeout 10m: never used.",
+        "Time zone Asia/Atlantis does not exist",
+    ]
+
+
+def test_what_the_resource_has_no_room_for_is_not_told() -> None:
+    world = world_of([2])
+    short = [{"from": f"{n:02}:00", "to": f"{n:02}:05", "tz": f"Nowhere/No{n}"} for n in range(16)]
+    world.release("v1", {"windows": short})
+    assert len(warnings(world)) == 20, "32 would be refused, and with them the whole status"
