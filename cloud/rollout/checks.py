@@ -96,13 +96,9 @@ def release_objection(snapshot: Snapshot) -> Objection | None:
 
 def retreat(snapshot: Snapshot) -> FailureAction | None:
     """Return how far the release takes boxes back now; None: it does not."""
-    match snapshot.release.spec.control.abort:
-        case Abort.ROLLBACK:
-            return FailureAction.ROLLBACK_ALL
-        case Abort.HALT:
-            return None
-        case None:
-            pass
+    abort = snapshot.release.spec.control.abort
+    if abort is not None:
+        return FailureAction.ROLLBACK_ALL if abort is Abort.ROLLBACK else None
     action, status = snapshot.release.spec.on_failure.action, snapshot.status
     if status.breach is None or action is FailureAction.PAUSE or status.completed_at is not None:
         return None

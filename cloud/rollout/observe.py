@@ -94,7 +94,7 @@ def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Loo
             reason = "BoxRegressed" if regressed else "BoxFailed"
             look.notes.append(Note(reason, f"{box.name} {verdict.message}", Severity.WARNING))
             return fail(effort, verdict, retries, context.now)
-        case Effort():
+        case _:
             return verdict
 
 

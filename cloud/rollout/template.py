@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import GROUP
@@ -194,6 +194,8 @@ def _exclusive(workload: Workload, spec: Mapping[str, Any]) -> bool:
                     f"spec.workload.cutover: with Surge old and new would both take {taken}; use Auto or Recreate"
                 )
             return False
+        case _:
+            assert_never(workload.cutover)
 
 
 def _taken(spec: Mapping[str, Any]) -> Iterator[str]:

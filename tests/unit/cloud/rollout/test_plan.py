@@ -1,6 +1,10 @@
 """What the planner does in one particular case each; most of these once went wrong."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from cloud.rollout.status import Phase
 from tests.unit.cloud.rollout.world import MINUTE, SECOND, World, world_of
@@ -115,3 +119,222 @@ def test_a_box_that_has_only_just_returned_is_not_tried_again_before_it_is_stead
     assert world.nodes["tc-000-scan-0"].wanted == set()
     world.pass_time(8 * SECOND)
     assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
+
+
+SHORT = {"readyFor": "5s", "timeout": "1m"}
+APPROVED = {"approvals": [{"stage": "rest", "by": "Mei"}]}
+EMERGENCY = {"emergency": {"by": "Mei", "reason": "parcels wait"}}
+STAGES_ASKING = [{"name": "canary", "upTo": 1, "soak": "1h"}, {"name": "rest", "soak": "1h", "approval": True}]
+
+
+def test_a_stage_waits_for_its_approval_and_says_how_to_give_it() -> None:
+    world = world_of([1, 1])
+    world.release("v1", {"stages": STAGES_ASKING, "health": SHORT})
+    world.pass_time(2 * HOUR)
+    status = world.status("v1")
+    assert status.phase is Phase.AWAITING_APPROVAL
+    assert status.message == "Stage rest needs an approval: edgefleet approve v1 --stage rest"
+    world.edit("v1", control=APPROVED)
+    world.pass_time(MINUTE)
+    assert world.status("v1").phase is Phase.SOAKING
+
+
+def test_an_emergency_skips_windows_soak_and_approvals() -> None:
+    world = world_of([1, 1])
+    closed = [{"from": "22:00", "to": "04:00", "tz": "UTC"}]
+    world.release("v1", {"stages": STAGES_ASKING, "health": SHORT, "windows": closed, "control": EMERGENCY})
+    world.pass_time(MINUTE)
+    assert world.status("v1").phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("window", "hint"),
+    [
+        ({"from": "10:00", "to": "11:00"}, "Site tc-000 has no time zone, so its windows cannot be told"),
+        ({"from": "10:00", "to": "10:05", "tz": "UTC"}, "No window is as long as health.timeout"),
+        ({"from": "13:00", "to": "15:00", "tz": "UTC"}, "The next window at tc-000 opens then."),
+    ],
+)
+def test_a_release_outside_its_windows_says_why_it_waits(window: dict[str, Any], hint: str) -> None:
+    world = world_of([1])
+    world.release("v1", {"windows": [window]})
+    world.pass_time(MINUTE)
+    status = world.status("v1")
+    assert status.phase is Phase.AWAITING_WINDOW
+    assert status.message.startswith(hint)
+
+
+def test_raising_the_limit_lets_a_stopped_release_go_on() -> None:
+    world = world_of([1, 1])
+    world.bad.add(("tc-000-scan-0", "v1"))
+    world.release("v1", {**NO_SOAK, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    assert world.status("v1").phase is Phase.PAUSED
+    world.edit("v1", onFailure={"retries": 0, "maxFailed": 1})
+    world.pass_time(5 * MINUTE)
+    status = world.status("v1")
+    assert (status.phase, status.breach, status.counts.done) == (Phase.SUCCEEDED, None, "1/2")
+    assert [note.reason for _, _, note in world.notes].count("WithinLimit") == 1
+
+
+def test_a_limit_raised_too_little_stops_the_release_still() -> None:
+    world = world_of([1, 1, 1])
+    world.bad.add(("*", "v1"))
+    free = {"maxParallelSites": 3}
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0, "minAttempted": 3}, "budget": free})
+    world.pass_time(5 * MINUTE)
+    assert world.status("v1").breach is not None
+    world.edit("v1", onFailure={"retries": 0, "minAttempted": 3, "maxFailed": 2})
+    world.pass_time(MINUTE)
+    assert world.status("v1").message.startswith("3 of 3 attempted boxes failed, more than 2.")
+
+
+def test_a_stage_that_blocks_on_dark_boxes_names_one() -> None:
+    world = world_of([1, 1])
+    world.cut("tc-001-scan-0")
+    world.release("v1", {**ONE_STAGE, "offline": {"policy": "Block"}})
+    world.pass_time(5 * MINUTE)
+    waiting = world.status("v1").waiting_on
+    assert waiting is not None
+    assert (waiting.reason, waiting.boxes) == ("Offline", ("tc-001-scan-0",))
+
+
+def test_a_stage_with_too_few_boxes_online_waits_and_says_how_many() -> None:
+    world = world_of([1, 1])
+    world.cut("tc-001-scan-0")
+    world.release("v1", {**ONE_STAGE, "offline": {"policy": "Skip"}})
+    world.pass_time(5 * MINUTE)
+    assert world.status("v1").message == (
+        "Stage rest: 1 of 2 boxes could be attempted, offline.minOnline asks for 80%."
+    )
+
+
+def test_a_box_that_was_dark_too_long_is_expired_and_still_moved_when_it_returns() -> None:
+    world = world_of([1, 1])
+    world.cut("tc-001-scan-0")
+    world.release("v1", {**ONE_STAGE, "offline": {"catchUpFor": "1h", "minOnline": 1}})
+    world.pass_time(2 * HOUR)
+    assert (world.status("v1").counts.expired, world.status("v1").phase) == (1, Phase.SUCCEEDED)
+    world.heal("tc-001-scan-0")
+    world.pass_time(MINUTE)
+    assert world.status("v1").counts.done == "2/2"
+
+
+def test_with_skip_a_box_that_comes_late_is_left_as_it_is() -> None:
+    world = world_of([1, 1])
+    world.cut("tc-001-scan-0")
+    world.release("v1", {**ONE_STAGE, "offline": {"policy": "Skip", "minOnline": 1}})
+    world.pass_time(5 * MINUTE)
+    world.heal("tc-001-scan-0")
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").counts.skipped, world.nodes["tc-001-scan-0"].wanted) == (1, set())
+
+
+def test_a_release_that_finds_its_version_under_way_judges_it_as_its_own() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.nodes["tc-000-scan-0"].wanted = {"v1"}
+    world.pass_time(5 * MINUTE)
+    assert world.status("v1").counts.failed == 1
+
+
+def test_a_box_that_turns_bad_after_success_goes_back_until_the_watch_is_over() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.release("v2", {**ONE_STAGE, "watchAfter": "1h", "onFailure": {"maxFailed": "100%"}})
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("tc-000-scan-0", "v2"))
+    world.pass_time(10 * MINUTE)
+    assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
+    world.pass_time(HOUR)
+    world.bad.add(("tc-001-scan-0", "v2"))
+    world.pass_time(10 * MINUTE)
+    assert world.nodes["tc-001-scan-0"].wanted == {"v2"}
+
+
+def test_the_stage_that_broke_the_limit_goes_back_alone() -> None:
+    world = world_of([1, 1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("tc-002-scan-0", "v2"))
+    world.release("v2", {**NO_SOAK, "onFailure": {"action": "RollbackStage", "retries": 0}})
+    world.pass_time(10 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v2"}, {"v1"}, {"v1"}]
+    assert world.status("v2").phase is Phase.PAUSED
+
+
+def test_an_attempt_that_was_written_but_not_begun_is_forgotten_once_the_release_is_paused() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.turn(crash_after=1)
+    assert world.status("v1").boxes
+    world.edit("v1", control={"paused": True})
+    world.pass_time(MINUTE)
+    assert not world.status("v1").boxes
+    assert not world.nodes["tc-000-scan-0"].wanted
+
+
+def test_an_attempt_that_was_written_but_not_begun_is_made_up_for() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.turn(crash_after=1)
+    world.turn()
+    assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
+
+
+def test_a_box_that_goes_dark_before_its_patch_is_moved_when_it_returns() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.turn(crash_after=1)
+    world.cut("tc-000-scan-0")
+    world.pass_time(MINUTE)
+    assert (world.status("v1").counts.deferred, world.nodes["tc-000-scan-0"].patches) == (1, 0)
+    world.heal("tc-000-scan-0")
+    world.pass_time(MINUTE)
+    assert world.nodes["tc-000-scan-0"].patches == 1
+
+
+def test_a_box_gets_the_version_of_the_first_override_that_matches() -> None:
+    world = world_of([1])
+    overrides = [{"selector": {"matchLabels": {"wave": name}}} for name in ("a", "b")]
+    world.release("v1", {"workload": {"name": "scan", "image": "scan:1", "overrides": overrides}})
+    standing = replace(world.fleet().standings[0], variants=("for-a", "for-b", "for-all"))
+    box = world.fleet().boxes[0]
+    found = [standing.version_for(replace(box, labels=labels)) for labels in ({"wave": "b"}, {"wave": "a"}, {})]
+    assert found == ["for-b", "for-a", "for-all"]
+
+
+def test_halting_leaves_even_a_failed_box_as_it_is() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", ONE_STAGE)
+    world.pass_time(20 * SECOND)
+    world.edit("v1", control={"abort": "Halt"})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.HALTED, {"v1"})
+
+
+def test_a_box_that_goes_back_while_dark_goes_back_when_it_returns() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.cut("tc-000-scan-0")
+    world.edit("v1", control={"abort": "Rollback"})
+    world.pass_time(5 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, set()]
+    world.heal("tc-000-scan-0")
+    world.pass_time(MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [set(), set()]
+
+
+def test_a_release_that_goes_back_tries_no_box_again() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 2}})
+    world.pass_time(2 * MINUTE)
+    assert world.status("v1").boxes["tc-000-scan-0"].retry_at is not None
+    world.edit("v1", control={"abort": "Rollback"})
+    world.pass_time(HOUR)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].patches) == (Phase.ROLLED_BACK, 2)
