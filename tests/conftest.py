@@ -15,6 +15,7 @@ settings.register_profile("default", deadline=None)  # the machine is shared; a 
 settings.register_profile(  # the same examples each time: a red run can be repeated
     "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("deep", deadline=None, max_examples=5000)  # for an hour alone: pytest --timeout=0
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
