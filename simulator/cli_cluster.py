@@ -18,7 +18,7 @@ from simulator.build import build as build_programs
 from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
 from simulator.link import Shape
-from simulator.progress import ClusterError
+from simulator.progress import ClusterError, Step
 from simulator.terminal import telling
 
 WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
@@ -61,11 +61,15 @@ def build() -> None:
         typer.echo(build_programs(report))
 
 
-def up(
+def up(  # noqa: PLR0913 - each is an option of the command line
     *,
     folder: Folder,
     sites: Annotated[int, typer.Option(help="Transfer centres.", min=1)] = 10,
     boxes: Annotated[int | None, typer.Option(help="Edge boxes, at least one a site. Default: 1.3 a site.")] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Kubeconfig of an API server to use, as its admin; default: one of our own."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is up, and leave it running.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
@@ -75,10 +79,13 @@ def up(
       fleetsim cluster up
       fleetsim cluster up --sites 100 --boxes 130
       fleetsim cluster up --sites 3 --dir /tmp/fleet --detach
+      fleetsim cluster up --kubeconfig ~/.kube/kind-config
     """
     fleet = usual_fleet(sites, -(-sites * 13 // 10) if boxes is None else boxes)
     with telling() as report:
-        cluster = Cluster.up(fleet, folder, report=report, detached=detach)
+        if kubeconfig is None and "KUBECONFIG" in os.environ:
+            report(Step("KUBECONFIG is set but not used, for safety: say --kubeconfig to put boxes on that cluster"))
+        cluster = Cluster.up(fleet, folder, report=report, detached=detach, existing=kubeconfig)
     if output is Format.JSON:
         typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder.absolute())}))
     else:

@@ -21,13 +21,14 @@ from typing import Self
 
 from simulator import faults, record
 from simulator.binaries import find_binaries
+from simulator.existing import move_in, move_out
 from simulator.faults import Fault
 from simulator.fleet import Box, Fleet, Site
 from simulator.keeper import Keeper, spawn
 from simulator.kube import Kube
 from simulator.link import Links, Shape
 from simulator.machine import free_ports, make_room_for_watches
-from simulator.programs import LOOPBACK, Place, Ports, Seat, Timing
+from simulator.programs import Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
 from simulator.record import Record
 from simulator.sockets import NotAnsweringError
@@ -36,6 +37,7 @@ from simulator.starting import (
     boot_gently,
     need_token,
     new_token,
+    open_api,
     open_uplink,
     start_api,
     start_cloud,
@@ -57,7 +59,7 @@ class Cluster:
     _supervisor: subprocess.Popen[bytes] | None = None  # None: attached or detached, it is not our child to wait for
 
     @classmethod
-    def up(
+    def up(  # noqa: PLR0913 - what, where, and four choices that all have a usual answer
         cls,
         fleet: Fleet,
         folder: Path,
@@ -65,8 +67,12 @@ class Cluster:
         report: Report = silent,
         timing: Timing | None = None,
         detached: bool = False,
+        existing: Path | None = None,
     ) -> Self:
-        """Start everything and return when every box is Ready; `folder` is emptied first, unless a cluster is up."""
+        """Start everything and return when every box is Ready; `folder` is emptied first, unless a cluster is up.
+
+        `existing` is the kubeconfig of an API server to use in place of a control plane of our own.
+        """
         folder = folder.absolute()
         if Keeper(folder).is_alive():
             raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
@@ -80,8 +86,15 @@ class Cluster:
         keeper, supervisor = spawn(folder, detached=detached)
         with contextlib.ExitStack() as undo:
             undo.callback(end, keeper, supervisor)
-            kube = start_api(place, keeper, report)
+            if existing is None:
+                start_api(place, keeper, report)
+            else:
+                place = move_in(place, existing)
+                report(Step(f"API server: {place.server}, which is there already ({existing})"))
+            kube = open_api(place)
             undo.callback(kube.close)
+            if existing is not None:
+                undo.callback(move_out, kube, [box.name for _, box in fleet.boxes()])
             start_cloud(place, keeper, kube, report)
             cluster = cls(Record(place, Fleet(()), {}, {}), keeper, kube, supervisor)
             cluster.add_sites(fleet.sites, report=report)
@@ -95,8 +108,7 @@ class Cluster:
         if not Keeper(folder).is_alive():
             raise ClusterError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
         stored = record.read(folder)
-        server = f"https://{LOOPBACK}:{stored.place.ports.apiserver}"
-        kube = Kube(server, stored.place.pki / "apiserver.crt", stored.place.token)
+        kube = Kube(stored.place.server, stored.place.pki / "apiserver.crt", stored.place.token)
         return cls(stored, Keeper(folder), kube)
 
     @property
@@ -219,9 +231,11 @@ class Cluster:
         return path
 
     def down(self) -> None:
-        """Stop everything; the folder with state and logs stays."""
-        self.kube.close()
+        """Stop everything; the folder with state and logs stays, and of an existing cluster what was there before."""
         end(self.keeper, self._supervisor)
+        if self.record.place.existing:
+            move_out(self.kube, self._box_names())
+        self.kube.close()
 
     def __enter__(self) -> Self:
         return self

@@ -70,6 +70,12 @@ class Place:
     ports: Ports
     token: str
     timing: Timing
+    existing: str | None = None  # address of an API server that is not ours; None: ours
+
+    @property
+    def server(self) -> str:
+        """Where the API server answers."""
+        return self.existing or f"https://{LOOPBACK}:{self.ports.apiserver}"
 
     @property
     def kubeconfig(self) -> Path:

@@ -57,6 +57,7 @@ def read(folder: Path) -> Record:
             ports=Ports(**place["ports"]),
             token=place["token"],
             timing=Timing(**place["timing"]),
+            existing=place["existing"],
         ),
         fleet=Fleet(tuple(read_site(site) for site in stored["fleet"]["sites"])),
         seats={name: Seat(**seat) for name, seat in stored["seats"].items()},

@@ -46,7 +46,7 @@ def tail(keeper: Keeper, name: str) -> str:
     return "\n".join([*(f"  {line}" for line in lines), f"  (all of it in {log})"])
 
 
-def start_api(place: Place, keeper: Keeper, report: Report) -> Kube:
+def start_api(place: Place, keeper: Keeper, report: Report) -> None:
     """The store and the API server, which is not ready yet when this returns."""
     write_keys(place)
     report(Step("etcd and the API server"))
@@ -54,15 +54,20 @@ def start_api(place: Place, keeper: Keeper, report: Report) -> Kube:
     keeper.start(programs.apiserver(place))
     certificate = place.pki / "apiserver.crt"
     wait_until(certificate.exists, "the API server's certificate", CLOUD_SECONDS, keeper)
+
+
+def open_api(place: Place) -> Kube:
+    """A client of the API server as its admin."""
     write_kubeconfig(place.kubeconfig, place, place.token)
-    return Kube(f"https://{LOOPBACK}:{place.ports.apiserver}", certificate, place.token)
+    return Kube(place.server, place.pki / "apiserver.crt", place.token)
 
 
 def start_cloud(place: Place, keeper: Keeper, kube: Kube, report: Report) -> None:
     """The rest of the control plane, KubeEdge's custom resources, cloudcore; returns when boxes can enrol."""
     wait_until(kube.is_ready, "a ready API server", CLOUD_SECONDS, keeper)
-    keeper.start(programs.controller_manager(place))
-    keeper.start(programs.scheduler(place))
+    if place.existing is None:
+        keeper.start(programs.controller_manager(place))
+        keeper.start(programs.scheduler(place))
     report(Step("KubeEdge's custom resources"))
     install_crds(kube, place.crds, keeper)
     report(Step("cloudcore (it waits for up to 9 s by itself)"))
@@ -98,8 +103,7 @@ def new_token() -> str:
 def write_kubeconfig(path: Path, place: Place, token: str, namespace: str = "default") -> None:
     """Only this user may read it."""
     authority = base64.b64encode((place.pki / "apiserver.crt").read_bytes())
-    server = f"https://{LOOPBACK}:{place.ports.apiserver}"
-    write_secret(path, yaml.safe_dump(programs.kubeconfig(server, authority, token, namespace), sort_keys=False))
+    write_secret(path, yaml.safe_dump(programs.kubeconfig(place.server, authority, token, namespace), sort_keys=False))
 
 
 def install_crds(kube: Kube, folder: Path, keeper: Keeper) -> None:
