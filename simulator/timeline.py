@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import assert_never
 
 from simulator.evidence import Release
 from simulator.scenario import Ailment, Deed, Moment, Places, Scenario, Step, When
@@ -146,6 +147,8 @@ def began(when: When, created: float, seen: Sequence[Release]) -> float | None:
             at = next((one.at for one in seen if stage_phase(one, when.stage) not in {"", "Pending"}), None)
         case Moment.STAGE_PASSES:
             at = next((one.at for one in seen if stage_phase(one, when.stage) == "Passed"), None)
+        case never:
+            assert_never(never)
     return None if at is None else at + when.after
 
 
