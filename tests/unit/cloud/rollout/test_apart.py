@@ -1,3 +1,5 @@
+"""A pod waits for what it cannot run beside."""
+
 from typing import Any
 
 import pytest
