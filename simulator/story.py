@@ -1,13 +1,13 @@
 """The demo's story, chapter by chapter: composition of theatre, releases and narrator; the judges are in play.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from simulator import play
 from simulator.adjust import share_of
 from simulator.course import Line, Sign, count, course
-from simulator.evidence import Evidence, Release
+from simulator.evidence import Release
 from simulator.expectations import Case
 from simulator.fleet import Role
 from simulator.narrate import Narrator
@@ -58,8 +58,7 @@ class Story:
         scan, vision = play.first(Role.SCAN), play.first(Role.VISION)
         created = self.create(scan)
         self.create(vision)
-        for manifest in (scan, vision):
-            self.follow(manifest, stands_still)
+        self.follow((scan, vision), stands_still)
         self.results += self.judge(play.SCAN_ONE, scan, "", created)
 
     def second_scan(self) -> None:
@@ -73,9 +72,9 @@ class Story:
         self.say(Sign.DARK, f"{count(len(dark), 'site has', 'sites have')} gone dark; the programs there go on working")
         scan = play.second_scan()
         created = self.create(scan)
-        self.follow(scan, lambda release: release is not None and release.phase == "AwaitingApproval")
+        self.follow((scan,), lambda release: release is not None and release.phase == "AwaitingApproval")
         self.approve(scan)
-        self.follow(scan, lambda release: release is not None and only_dark_boxes_left(release))
+        self.follow((scan,), lambda release: release is not None and only_dark_boxes_left(release))
         waiting = count(len(dark), "site is", "sites are")
         self.say(Sign.GOOD, f"scan 2.0 is on every box within reach; {waiting} still dark")
         self.narrator.heading("The dark sites return")
@@ -84,7 +83,7 @@ class Story:
         self.narrator.progress("until the boxes there have reached the cloud, 10 to 40 s")
         at = self.stage.wait_back(dark)
         self.narrator.say(at, Sign.GOOD, f"{count(len(dark), 'site is', 'sites are')} online again")
-        self.follow(scan, stands_still)
+        self.follow((scan,), stands_still)
         self.results += self.judge(play.SCAN_TWO, scan, play.first(Role.SCAN)["metadata"]["name"], created)
 
     def bad_vision(self) -> None:
@@ -95,8 +94,8 @@ class Story:
             ailment = Ailment(crash_after=CRASH_AFTER, exit_code=137)
             self.stage.ail(box, ailment, Deed.CRASH, play.image("vision", "2.0-bad"))
         created = self.create(bad)
-        self.follow(bad, stands_still)
-        self.follow(bad, lambda _: self.canary_is_back(bad))
+        self.follow((bad,), stands_still)
+        self.follow((bad,), lambda _: self.canary_is_back(bad))
         self.results += self.judge(play.BAD_VISION, bad, play.first(Role.VISION)["metadata"]["name"], created)
 
     def canary_is_back(self, bad: Manifest) -> bool:
@@ -118,21 +117,22 @@ class Story:
         self.approved["rest"] = self.stage.approve(metadata["namespace"], metadata["name"], given)
         self.narrator.say(self.approved["rest"], Sign.GOOD, f"{play.APPROVER} approves: all other sites may follow")
 
-    def follow(self, manifest: Manifest, until: Callable[[Release | None], bool]) -> Evidence:
-        """Tell the course of a release until it is so far. Raises StuckError when that takes too long."""
-        name = manifest["metadata"]["name"]
-        last: Release | None = None
+    def follow(self, manifests: Sequence[Manifest], until: Callable[[Release | None], bool]) -> None:
+        """Tell the course of releases until each is so far. Raises StuckError when that takes too long."""
+        last: list[Release | None] = []
         for evidence in self.stage.looks(CHAPTER_SECONDS):
-            seen = evidence.releases.get(name, ())
-            last = seen[-1] if seen else None
-            self.tell(manifest, course(seen))
-            if last:
-                done, targeted = last.counts.get("succeeded", 0), last.counts.get("targeted", 0)
-                self.narrator.progress(f"boxes with {title(manifest)}", done, targeted)
-            if until(last):
-                return evidence
-        where = f"it is {last.phase}: {last.message}" if last else "the operator has said nothing of it"
-        raise StuckError(f"{title(manifest)} did not get on within {CHAPTER_SECONDS:.0f} s; {where}")
+            last = [evidence.last(manifest["metadata"]["name"]) for manifest in manifests]
+            for manifest in manifests:
+                self.tell(manifest, course(evidence.releases.get(manifest["metadata"]["name"], ())))
+            seen = [one for one in last if one]
+            done, targeted = (sum(one.counts.get(key, 0) for one in seen) for key in ("succeeded", "targeted"))
+            self.narrator.progress(f"boxes with {' and '.join(map(title, manifests))}", done, targeted)
+            if all(until(one) for one in last):
+                return
+        stuck = next(index for index, one in enumerate(last) if not until(one))
+        release = last[stuck]
+        where = f"it is {release.phase}: {release.message}" if release else "the operator has said nothing of it"
+        raise StuckError(f"{title(manifests[stuck])} did not get on within {CHAPTER_SECONDS:.0f} s; {where}")
 
     def tell(self, manifest: Manifest, lines: tuple[Line, ...]) -> None:
         """Tell the lines of a release that were not told yet."""
