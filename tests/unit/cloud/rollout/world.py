@@ -140,8 +140,11 @@ class World:
         return writes
 
     def settle(self, kills: Iterator[int | None] | None = None) -> int:
-        """Reconcile until nothing is left to write, as an operator does that hears of its own writes."""
-        for turns in range(1, 7):
+        """Reconcile until nothing is left to write, as an operator does that hears of its own writes.
+
+        Boxes that go back to nothing are done at once, so a retreat may take a turn for each.
+        """
+        for turns in range(1, 7 + len(self.nodes)):
             crash_after = next(kills) if kills is not None else None
             if crash_after is not None:
                 self.turn(crash_after=crash_after)
