@@ -129,10 +129,10 @@ def test_a_collection_is_read_page_by_page(tmp_path: Path) -> None:
     def answer(_: str, __: str, query: dict[str, str], ___: object) -> Answer:
         asked.append(query)
         page = int(query.get("continue", 0))
-        return 200, {"items": [page], "metadata": {"continue": str(page + 1) if page < 2 else ""}}
+        return 200, {"items": [{"page": page}], "metadata": {"continue": str(page + 1) if page < 2 else ""}}
 
     with api_of(tmp_path, answer) as api:
-        assert api.every("/api/v1/nodes", labelSelector="a") == [0, 1, 2]
+        assert api.every("/api/v1/nodes", labelSelector="a") == [{"page": number} for number in range(3)]
     assert [query.get("continue") for query in asked] == [None, "1", "2"]
     assert {query["labelSelector"] for query in asked} == {"a"}
 
@@ -243,7 +243,7 @@ def test_two_people_who_approve_at_once_both_keep_their_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canary = {"stage": "canary", "by": "wang", "reason": ""}
-    state = {"version": 1, "approvals": (), "patches": 0}
+    state: dict[str, Any] = {"version": 1, "approvals": (), "patches": 0}
 
     def answer(method: str, _: str, __: object, body: Any) -> Answer:  # noqa: ANN401 - JSON
         if method == "PATCH":

@@ -27,11 +27,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed(folder: Path, lock: str, wheel: Path) -> Path:
     """Return the programs of a new environment that holds the lock and the wheel."""
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         ["venv", "--quiet", "--python", sys.executable, folder],
         ["pip", "install", "--quiet", "-p", folder, "--require-hashes", "-r", TREE / "requirements" / lock],
         ["pip", "install", "--quiet", "-p", folder, "--no-deps", wheel],
-    ):
+    )
+    for command in commands:
         ended = run(*UV, *command)
         assert ended.returncode == 0, ended.stderr
     return folder / "bin"

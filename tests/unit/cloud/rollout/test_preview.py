@@ -12,7 +12,7 @@ HOUR = timedelta(hours=1)
 READY_AFTER = timedelta(seconds=3)  # as in the world
 SCAN = {"matchLabels": {"edgefleet.io/role": "scan"}}
 WIDE = {"budget": {"maxParallelSites": "100%", "maxUnavailablePerSite": "100%"}}
-STAGES = [
+STAGES: list[dict[str, object]] = [
     {"name": "canary", "upTo": 1, "soak": "1m"},
     {"name": "early", "upTo": "50%", "soak": "1m"},
     {"name": "rest", "soak": "1m"},
@@ -78,7 +78,7 @@ def test_too_many_dark_boxes_block_the_release_with_the_planners_reason() -> Non
 
 def test_an_approval_is_foretold_and_taken_as_given() -> None:
     world = settled([1, 1])
-    world.release("2.0", {**QUICK, "stages": [{**STAGES[0]}, {**STAGES[2], "approval": True}]})
+    world.release("2.0", {**QUICK, "stages": [STAGES[0], {**STAGES[2], "approval": True}]})
     found = seen(world)
     waits = [(pause.stage, pause.reason) for pause in found.pauses if pause.until is None]
     assert waits == [("rest", Waiting.APPROVAL)]
