@@ -1,5 +1,6 @@
 """One real edge box with everything around it: cluster, registry behind the site's link, operator; and what to ask."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -11,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from simulator.cluster import Cluster
-from simulator.edgebox.box import BoxError, EdgeBox, static_busybox
+from simulator.edgebox.box import BoxError, EdgeBox, lacking, static_busybox
 from simulator.edgebox.images import busybox_image
 from simulator.fleet import Box, Fleet, Site
+from simulator.kube import is_ready
 from simulator.programs import Program
 from simulator.starting import enrolment_token
 from tests.cluster.registry import Registry
@@ -106,13 +110,13 @@ class Stand:
         labels: dict[str, str] = node["metadata"]["labels"]
         return {name: value for name, value in labels.items() if name.startswith("run.edgefleet.io/")}
 
-    def pods(self) -> list[tuple[str, bool]]:
-        """What the API server has: the image (name and tag) of each pod, and whether it is going."""
+    def pods(self) -> list[tuple[str, str]]:
+        """What the API server has: the image (name and tag) of each pod, and how it stands."""
         listed = (self.cluster.kube.get("/api/v1/namespaces/default/pods") or {})["items"]
         return sorted(
             (
                 pod["spec"]["containers"][0]["image"].rpartition("/")[2].partition("@")[0],
-                "deletionTimestamp" in pod["metadata"],
+                "going" if "deletionTimestamp" in pod["metadata"] else "ready" if is_ready(pod) else "not ready",
             )
             for pod in listed
         )
@@ -132,7 +136,7 @@ class Stand:
         """Return once exactly the wanted version is everywhere: kernel, containerd, host port and API server."""
         version = self.version
         expected = self.images(version)
-        api = [(image, False) for image in expected]
+        api = [(image, "ready") for image in expected]
         wait(lambda: self.is_at(version), lambda: f"{version} alone, not {self.states()}", seconds)
         wait(lambda: self.pods() == api, lambda: f"{api} instead of {self.pods()}", seconds)
         wait(lambda: self.by_containerd() == expected, lambda: f"{expected}, not {self.by_containerd()}", seconds)
@@ -197,6 +201,13 @@ def release(workload: str, version: str, registry: str) -> dict[str, Any]:
             "onFailure": {"retries": 0},
         },
     }
+
+
+def need_a_box() -> None:
+    """Skip, or fail in CI, where there can be no box."""
+    if missing := lacking():
+        told = f"one real edge box was not tried: {'; '.join(missing)}"
+        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
 
 
 @contextmanager
