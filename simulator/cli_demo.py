@@ -72,14 +72,12 @@ def play_and_tell(stage: Theatre, narrator: Narrator) -> bool:
     narrator.quiet()
     up = stage.recorder.now()
     size = play.size(stage.cluster.fleet)
+    nodes = stage.cluster.kube.ready_nodes()
+    online = f"{sum(nodes.values())} of {len(list(stage.cluster.fleet.boxes()))} boxes online"
     narrator.say(up, Sign.GOOD, f"{size} are online, and edgefleet's operator is at work")
     story = Story(stage, narrator)
     story.everything()
-    ready = sum(stage.cluster.kube.ready_nodes().values())
-    rows = [
-        Result("up", f"{size} come up", ok=True, happened=f"{ready} boxes online at the end", seconds=up),
-        *story.results,
-    ]
+    rows = [Result("up", f"{size} come up", ok=all(nodes.values()), happened=online, seconds=up), *story.results]
     narrator.table(
         "What was promised, and what was seen",
         ("promised", "seen", "time"),

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from simulator.cli_cluster import help_text, keep
+from simulator.cli_demo import stopping
 from simulator.expectations import ALWAYS, EXPECTATIONS
 from simulator.files import Wish, read_files, scenario_path, shipped_scenarios
 from simulator.narrate import Narrator, length
@@ -61,7 +62,7 @@ def rehearse(  # noqa: PLR0913 - each is an option that a person may give
       fleetsim rehearse -f release.yaml --scenario canary-crashes --fast --expect-stop
     """
     wish = Wish(file, scenario, fleet, previous, fast=fast, real_time=real_time, limit=float(limit))
-    with complaints():
+    with stopping(), complaints():
         files = read_files(wish)
         for path in (junit, report):
             writable(path)

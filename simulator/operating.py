@@ -27,7 +27,7 @@ NAMESPACE: Final = "edgefleet"
 ACCOUNT: Final = "edgefleet-operator"
 PROGRAM: Final = "operator"  # its name in the supervisor and of its log
 NOT_HERE: Final = frozenset({"Deployment", "PodDisruptionBudget", "NetworkPolicy"})  # it is a process, not a pod
-KUBECTL_SECONDS: Final = 60
+KUBECTL_SECONDS: Final = 120  # of one call; on an idle machine 1
 STARTING_SECONDS: Final = 60.0
 SITES: Final = "/apis/edgefleet.io/v1alpha1/edgesites"
 
@@ -115,15 +115,18 @@ def introduce(cluster: Cluster, sites: Iterable[Site]) -> None:
 def kubectl(cluster: Cluster, *arguments: str, stdin: str | None = None) -> str:
     """Run the cluster's own kubectl. Raises ClusterError with its words."""
     environment = {"KUBECONFIG": str(cluster.kubeconfig), "PATH": os.environ.get("PATH", "")}
-    done = subprocess.run(
-        [str(cluster.kubectl), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=environment | {"HOME": str(cluster.record.place.folder)},
-        timeout=KUBECTL_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(cluster.kubectl), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment | {"HOME": str(cluster.record.place.folder)},
+            timeout=KUBECTL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ClusterError(f"kubectl {arguments[0]} took more than {KUBECTL_SECONDS} s: is the machine idle?") from late
     if done.returncode:
         raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
     return str(done.stdout)

@@ -155,7 +155,11 @@ def theatre(fleet: Fleet, folder: Path, report: Report, began: float) -> Iterato
     with Cluster.up(fleet, folder, report=report) as cluster:
         operator = install(cluster, report)
         with Recorder(cluster.kube, began) as recorder:
-            yield Theatre(cluster, operator, recorder)
+            stage = Theatre(cluster, operator, recorder)
+            try:
+                yield stage
+            except httpx.HTTPError as lost:
+                raise ClusterError(f"the API server did not answer as it should: {lost}; {stage.logs}") from lost
 
 
 def collection(namespace: str) -> str:

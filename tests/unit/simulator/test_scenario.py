@@ -1,11 +1,12 @@
 """Scenario and fleet files: what they may say, and that every problem is told at once with its place."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.expectations import EXPECTATIONS
-from simulator.files import shipped_scenarios
+from simulator.files import find_scenario, read_fleet, shipped_scenarios
 from simulator.fleet import Fleet, Role
 from simulator.fleetfile import fleet_for, parse_fleet
 from simulator.scenario import Ailment, Deed, Ending, Moment, Places, Scenario, Step, When, parse_scenario
@@ -163,6 +164,14 @@ def test_every_shipped_scenario_can_be_read_and_played_on_the_usual_fleet() -> N
     for one in found:
         assert one.sentence.endswith(".")
         resolve(one, ground, stages=3)
+
+
+def test_the_samples_can_be_read_and_played_together() -> None:
+    samples = Path(__file__).resolve().parents[3] / "manifests" / "samples" / "rehearsal"
+    fleet = read_fleet(samples / "fleet.toml")
+    ground = Ground({site.name: tuple(box.name for box in site.boxes) for site in fleet.sites})
+    scenario = find_scenario(str(samples / "scenario.toml"))
+    assert {act.deed for act in resolve(scenario, ground, stages=3)} >= {Deed.CUT, Deed.HEAL, Deed.CRASH, Deed.MEND}
 
 
 def test_what_is_near_is_offered_else_all_there_is() -> None:
