@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from simulator.progress import ClusterError, Report, Step
 from simulator.toolchain import Go, find_go, install_go
 
 SOURCES = Path(__file__).parent / "cluster"
+FORGET_SECONDS = 14 * 24 * 3600
 KUBERNETES_VERSION = "1.35.4"
 KUBEEDGE_VERSION = "1.23.1"
 KUBEEDGE_PACKAGE = "github.com/kubeedge/kubeedge"
@@ -75,10 +77,12 @@ def entry_name(go_version: str) -> str:
 
 def built(cache: Path, go: Go | None) -> Path | None:
     """The entry that is ready; without a toolchain, one that any has built. None: nothing is built."""
-    if go is not None:
-        entry = cache / entry_name(go.version)
-        return entry if is_whole(entry) else None
-    return next((entry for entry in sorted(cache.glob(f"{entry_name('*')}")) if is_whole(entry)), None)
+    for entry in sorted(cache.glob(entry_name(go.version if go else "*"))):
+        if is_whole(entry):
+            with contextlib.suppress(OSError):  # a cache that cannot be written
+                os.utime(entry)  # used today: see forget_old
+            return entry
+    return None
 
 
 def is_whole(entry: Path) -> bool:
@@ -120,8 +124,16 @@ def make_entry(cache: Path, go: Go, report: Report) -> Path:
         half.rename(entry)
     finally:
         shutil.rmtree(half, ignore_errors=True)
+    forget_old(cache, time.time())
     report(Step(f"built into {entry}"))
     return entry
+
+
+def forget_old(cache: Path, now: float) -> None:
+    """Remove entries that nobody has used for long; each takes half a gigabyte."""
+    for entry in cache.glob(entry_name("*").replace(source_key(), "*")):
+        if now - entry.stat().st_mtime > FORGET_SECONDS:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def copy_crds(kubeedge: Path, folder: Path) -> None:

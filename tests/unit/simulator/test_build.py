@@ -115,6 +115,18 @@ def test_another_toolchain_builds_its_own_entry(toolchain: Path, monkeypatch: py
     assert builds(toolchain) == 2 * len(build.MODULES)
 
 
+def test_an_entry_that_nobody_used_for_weeks_makes_room_for_a_new_one(
+    toolchain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build.build(lambda _: None)
+    monkeypatch.setenv("PRETENDED_VERSION", "go1.27.3")
+    second = build.build(lambda _: None)
+    os.utime(first, (0, 0))
+    monkeypatch.setenv("PRETENDED_VERSION", "go1.28.0")
+    third = build.build(lambda _: None)
+    assert sorted(path for path in toolchain.parent.glob("cache*/*/*/*") if path.is_dir()) == sorted([second, third])
+
+
 def test_a_damaged_entry_is_built_anew(toolchain: Path) -> None:
     entry = build.build(lambda _: None)
     (entry / "hollownode").unlink()
