@@ -12,6 +12,7 @@ EDGE_BOX_PACKAGES: Final = {  # Debian package: the program or file that shows i
     "containerd": "containerd",
     "runc": "runc",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "iptables": "iptables",
     "busybox-static": "busybox",
 }
 

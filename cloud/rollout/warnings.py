@@ -1,6 +1,7 @@
 """What a person should know of a release before it goes wrong."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Final
 
@@ -8,6 +9,8 @@ from cloud.fleet.scalars import format_duration
 from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
 
+PATIENT: Final = timedelta(minutes=2)
+"""KubeEdge 1.23 may lose an answer while it reconnects, and its kubelet then stands still for 60 s (measured: 63 s)."""
 _SHOWN: Final = 5
 _MOST: Final = 20  # the status has room for so many
 
@@ -25,6 +28,9 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
         yield f"{len(alone)} sites have a single box of its role, which is down during a cutover: {_list(alone)}."
     if blind := sites_without_zone(spec.windows, {box.site for box in snapshot.boxes}, snapshot.zones):
         yield f"{len(blind)} sites have no time zone, so their windows never open; create EdgeSites: {_list(blind)}."
+    if spec.health.timeout < PATIENT:
+        timeout = format_duration(spec.health.timeout)
+        yield f"health.timeout {timeout} is short: a box that reconnects may take a minute longer; give it 2m or more."
     for window in never_fits(spec.windows, spec.health.timeout):
         timeout = format_duration(spec.health.timeout)
         yield f"Window {window.from_:%H:%M} to {window.to:%H:%M} is shorter than health.timeout {timeout}: never used."

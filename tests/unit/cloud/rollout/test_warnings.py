@@ -55,3 +55,11 @@ def test_what_the_resource_has_no_room_for_is_not_told() -> None:
     short = [{"from": f"{n:02}:00", "to": f"{n:02}:05", "tz": f"Nowhere/No{n}"} for n in range(16)]
     world.release("v1", {"windows": short})
     assert len(warnings(world)) == 20, "32 would be refused, and with them the whole status"
+
+
+def test_a_timeout_that_a_reconnect_can_outlast_is_told() -> None:
+    world = world_of([2])
+    world.release("v1", {"health": {"timeout": "119s", "readyFor": "5s"}})
+    assert "health.timeout 119s is short" in warnings(world)[0]
+    world.release("v1", {"health": {"timeout": "2m", "readyFor": "5s"}})
+    assert not any("is short" in text for text in warnings(world))
