@@ -21,6 +21,7 @@ from simulator.binaries import find_binaries
 from simulator.cluster import Cluster
 from simulator.fleet import Site, usual_fleet
 from simulator.progress import ClusterError, Step
+from tests.cluster.ground import darkness, led, rig  # noqa: F401 - fixtures of the rollouts, shared by two modules
 from tests.cluster.place import Place
 
 USUAL = {"sites": 2, "boxes": 3}
