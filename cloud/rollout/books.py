@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cloud.rollout.budget import Ledger, down
+from cloud.rollout.budget import Group, Ledger, down
 from cloud.rollout.moves import surges
 from cloud.rollout.release import OfflinePolicy
 from cloud.rollout.snapshot import Box, Snapshot
@@ -73,12 +73,12 @@ def books(
     stage_by_site = stage_map(stages)
     skips = snapshot.release.spec.offline.policy is OfflinePolicy.SKIP
     left_out = [skips and stage.phase is StagePhase.PASSED for stage in stages]  # by stage: who comes late
-    uid = snapshot.release.uid
+    uid, lost = snapshot.release.uid, ledger.lost()
     states = {}
     for box in snapshot.boxes:
         touched, effort = snapshot.wanted[box.name] in box.versions, efforts.get(box.name)
         if effort is not None:
-            states[box.name] = _tried(snapshot, box, effort, ledger, now)
+            states[box.name] = _tried(snapshot, box, effort, lost, now)
         elif touched:
             states[box.name] = State.SUCCEEDED
         elif box.reverted == uid:
@@ -87,19 +87,19 @@ def books(
             states[box.name] = _dark(snapshot, box, now)
         elif left_out[stage_by_site[box.site]]:
             states[box.name] = State.SKIPPED
-        elif _held_by_dead_neighbours(snapshot, box, ledger):
+        elif (box.site, box.role) in lost and _goes_down(snapshot, box):
             states[box.name] = State.DEFERRED
         else:
             states[box.name] = State.PENDING
     return Books(states, _counts(states.values(), snapshot.excluded))
 
 
-def _tried(snapshot: Snapshot, box: Box, effort: Effort, ledger: Ledger, now: datetime) -> State:
+def _tried(snapshot: Snapshot, box: Box, effort: Effort, lost: frozenset[Group], now: datetime) -> State:
     if not effort.cause:
         return State.UPDATING if box.online else _dark(snapshot, box, now)
     if effort.retry_at is None:
         return State.FAILED
-    held = not box.steady or _held_by_dead_neighbours(snapshot, box, ledger)
+    held = not box.steady or ((box.site, box.role) in lost and _goes_down(snapshot, box))
     return State.DEFERRED if held else State.PENDING
 
 
@@ -113,8 +113,6 @@ def _dark(snapshot: Snapshot, box: Box, now: datetime) -> State:
     return State.DEFERRED
 
 
-def _held_by_dead_neighbours(snapshot: Snapshot, box: Box, ledger: Ledger) -> bool:
-    """Tell whether the box waits like a dark one: nobody knows when its neighbours return."""
-    if not box.versions or not ledger.lost(box) or down(box):
-        return False
-    return not surges(box, snapshot.wanted[box.name], snapshot.versions)
+def _goes_down(snapshot: Snapshot, box: Box) -> bool:
+    """Tell whether a move takes the box down. It then waits for lost neighbours like a dark one."""
+    return bool(box.versions) and not down(box) and not surges(box, snapshot.wanted[box.name], snapshot.versions)

@@ -44,11 +44,13 @@ class Ledger:
             return ""
         return f"{len(self.busy_sites)} sites are being changed already (budget.maxParallelSites)"
 
-    def lost(self, box: Box) -> bool:
-        """Tell whether boxes that are down by no hand of ours use up the budget of this one's site and role."""
-        group = (box.site, box.role)
-        lost = self.down.get(group)
-        return lost is not None and 0 < self.limits[group] <= len(lost - self.changing[group] - {box.name})
+    def lost(self) -> frozenset[Group]:
+        """Return where boxes that are down by no hand of ours use up the whole budget."""
+        return frozenset(
+            group
+            for group, names in self.down.items()
+            if 0 < self.limits[group] <= len(names - self.changing.get(group, frozenset()))
+        )
 
     def enter(self, box: Box) -> None:
         """Enter a box that is being changed."""
@@ -71,7 +73,7 @@ def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
         if lost := {box.name for box in boxes if down(box)}:
             ledger.down[group] = lost
     for box in snapshot.boxes:
-        if under_way(snapshot, box, efforts):
+        if (box.name in efforts or box.reverted) and under_way(snapshot, box, efforts):
             ledger.enter(box)
     return ledger
 

@@ -1,12 +1,12 @@
 """What forbids a release to move a box; each check is named as its objection."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from cloud.rollout.actions import Move
 from cloud.rollout.budget import Ledger
-from cloud.rollout.moves import forward
+from cloud.rollout.moves import forward, way_forward
 from cloud.rollout.release import Abort, FailureAction
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import Effort, Waiting
@@ -24,7 +24,7 @@ class Objection:
 
     def of(self, *boxes: str) -> "Objection":
         """Return the same objection for these boxes."""
-        return replace(self, boxes=boxes)
+        return Objection(self.reason, self.hint, self.until, boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,9 @@ def back_off(attempt: Attempt) -> Objection | None:
 
 def budget_spent(attempt: Attempt) -> Objection | None:
     """Object while the budget does not allow one more box; enter the move in the ledger if it does."""
-    refusal = attempt.visit.ledger.admit(attempt.box, attempt.move.on(attempt.box.versions))
+    box, snapshot = attempt.box, attempt.visit.snapshot
+    after = way_forward(box, snapshot.wanted[box.name], snapshot.versions)
+    refusal = attempt.visit.ledger.admit(box, after)
     return Objection(Waiting.BUDGET, f"{refusal}.") if refusal else None
 
 

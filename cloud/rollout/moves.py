@@ -19,15 +19,20 @@ def surges(box: Box, version: str, versions: Mapping[str, Version]) -> bool:
 
 def forward(box: Box, version: str, versions: Mapping[str, Version]) -> Move:
     """Return the patch that brings the version to the box: beside the old one if both can run, else in its place."""
-    others = box.versions - {version}
+    others, after = box.versions - {version}, way_forward(box, version, versions)
     return Move(
         box=box.name,
-        add=frozenset({version}) - box.versions,
-        remove=frozenset() if surges(box, version, versions) else others,
+        add=after - box.versions,
+        remove=box.versions - after,
         previous=_remembered(box, version, others) if others or not box.versions else None,
         reverted="" if box.reverted else None,
         why="cutover",
     )
+
+
+def way_forward(box: Box, version: str, versions: Mapping[str, Version]) -> frozenset[str]:
+    """Return the versions the box is asked to run while this one is brought to it."""
+    return box.versions | {version} if surges(box, version, versions) else frozenset({version})
 
 
 def finish(box: Box, version: str) -> Move | None:

@@ -102,14 +102,15 @@ def _pending(snapshot: Snapshot, books: Books, stages: tuple[StageStatus, ...]) 
     A box that still goes back from the attempt before is none of them.
     """
     stage_by_site = stage_map(stages)
+    started = [stage.started_at is not None for stage in stages]
     pending = [
-        (stage_by_site[box.site], box.site, box.name, box)
+        box
         for box in snapshot.boxes
         if books.states[box.name] is State.PENDING
-        and stages[stage_by_site[box.site]].started_at is not None
+        and started[stage_by_site[box.site]]
         and snapshot.wanted[box.name] not in box.versions
     ]
-    return [box for *_, box in sorted(pending, key=lambda one: one[:3])]
+    return sorted(pending, key=lambda box: (stage_by_site[box.site], box.site))  # they are sorted by name already
 
 
 def _retreating(snapshot: Snapshot, how_far: FailureAction | None) -> frozenset[str]:
