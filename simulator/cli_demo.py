@@ -13,7 +13,7 @@ from simulator import memory, play
 from simulator.binaries import find_binaries
 from simulator.cli_cluster import Folder, help_text, keep
 from simulator.course import Sign
-from simulator.fleet import Fleet, FleetError, usual_fleet
+from simulator.fleet import FleetError, usual_fleet
 from simulator.keeper import Keeper
 from simulator.narrate import Narrator, length
 from simulator.progress import ClusterError
@@ -39,12 +39,10 @@ def demo(
       fleetsim demo --once
     """
     if boxes <= sites:
-        raise FleetError(
-            f"--boxes {boxes} for --sites {sites}: the story needs vision boxes too, so ask for more boxes"
-        )
+        raise FleetError(f"--boxes {boxes} for --sites {sites}: the story needs vision boxes too: ask for more boxes")
+    look_around(boxes, folder)
     fleet = usual_fleet(sites, boxes)
     with stopping(), Narrator() as narrator:
-        look_around(fleet, folder)
         narrator.line(f"edgefleet: {play.size(fleet)}, simulated on this machine.", "bold")
         narrator.line(
             "Kubernetes and KubeEdge are real; only what runs in the containers is pretended. Ctrl-C stops all."
@@ -59,11 +57,11 @@ def demo(
     raise typer.Exit(0 if held else 1)
 
 
-def look_around(fleet: Fleet, folder: Path) -> None:
+def look_around(boxes: int, folder: Path) -> None:
     """Refuse before anything starts. Raises ClusterError."""
     if Keeper(folder.absolute()).is_alive():
         raise ClusterError(f"a cluster is up in {folder}: stop it with `fleetsim cluster down --dir '{folder}'`")
-    if short := memory.shortage(len(list(fleet.boxes())), memory.available()):
+    if short := memory.shortage(boxes, memory.available()):
         raise ClusterError(short)
 
 

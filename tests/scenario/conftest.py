@@ -1,0 +1,59 @@
+"""Programs of the command line as a person starts them, for tests of what people are told."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from simulator.binaries import find_binaries
+from simulator.progress import ClusterError, silent
+
+TREE = Path(__file__).resolve().parents[2]
+LONGEST = 540  # seconds of one command; alone on two cores the longest takes 140
+Fleetsim = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the programs before any test's time runs: the first build takes minutes."""
+    wanted = any("programs" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        with contextlib.suppress(ClusterError):  # told by the fixture
+            find_binaries(silent)
+
+
+@pytest.fixture(scope="session")
+def programs() -> None:
+    """Skip loudly where the cluster's programs cannot be had; never in CI."""
+    try:
+        find_binaries(silent)
+    except ClusterError as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no cluster: {reason}")
+
+
+@pytest.fixture
+def fleetsim(tmp_path: Path) -> Fleetsim:
+    """Run `fleetsim` in an empty folder; a list of words in, what was printed out."""
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "simulator", *map(str, words)],
+            cwd=tmp_path,
+            env=surroundings(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+
+    return run
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of a person whose state lies in this folder."""
+    return os.environ | {"PYTHONPATH": str(TREE), "XDG_STATE_HOME": str(folder / "state"), "NO_COLOR": "1"}
