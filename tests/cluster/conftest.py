@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the programs before any test's time runs: the first build takes minutes."""
     session.config.stash[MISSING] = ""
-    if session.config.option.collectonly or not any("cluster" in fixtures_of(item) for item in session.items):
+    if session.config.option.collectonly or not any("programs" in fixtures_of(item) for item in session.items):
         return
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     try:
@@ -71,12 +71,21 @@ def wanted(item: pytest.Item) -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster of this run, as large as its largest test wants it."""
+def programs(request: pytest.FixtureRequest) -> None:
+    """What a cluster is made of is there; without it a test is skipped with the reason, and fails in CI."""
     if reason := request.config.stash[MISSING]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    programs: None,  # noqa: ARG001 - asked for, so that they are built or the test is skipped
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    """The cluster of this run, as large as its largest test wants it."""
     asked = [wanted(item) for item in request.session.items if "place" in fixtures_of(item)] or [USUAL]
     fleet = usual_fleet(max(one["sites"] for one in asked), max(one["boxes"] for one in asked))
     with Cluster.up(fleet, tmp_path_factory.mktemp("run") / "cluster") as made:
