@@ -1,6 +1,7 @@
 """What a simulated fleet consists of: sites with boxes and roles; no I/O here."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,7 +58,7 @@ class Fleet:
         if bad := sorted(name for name in names if not NAME.fullmatch(name)):
             raise FleetError(f"fleet: {bad[0]!r} is no name: use lower-case letters, digits and -, at most 63")
         for kind, listed in (("site", [s.name for s in self.sites]), ("box", [b.name for _, b in self.boxes()])):
-            if twice := sorted({name for name in listed if listed.count(name) > 1}):
+            if twice := sorted(name for name, times in Counter(listed).items() if times > 1):
                 raise FleetError(f"fleet: {kind} {twice[0]!r} is there twice: give each its own name")
         if len(list(self.boxes())) > BOXES_PER_ADDRESS_BLOCK:
             raise FleetError(f"fleet: more than {BOXES_PER_ADDRESS_BLOCK} boxes: loopback has no more addresses")

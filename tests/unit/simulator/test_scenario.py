@@ -7,7 +7,7 @@ import pytest
 
 from simulator.expectations import EXPECTATIONS
 from simulator.files import find_scenario, read_fleet, shipped_scenarios
-from simulator.fleet import Fleet, Role
+from simulator.fleet import Fleet, FleetError, Role, usual_fleet
 from simulator.fleetfile import fleet_for, parse_fleet
 from simulator.scenario import Ailment, Deed, Ending, Moment, Places, Scenario, Step, When, parse_scenario
 from simulator.tables import FileError, Table, near, text
@@ -196,6 +196,11 @@ def test_the_usual_fleet_carries_the_labels_that_the_release_selects() -> None:
 def test_a_fleet_can_be_two_numbers() -> None:
     assert len(parse_fleet({"sites": 2, "boxes": 3}).sites) == 2
     assert [box.role for _, box in parse_fleet({"sites": 1}).boxes()] == [Role.SCAN]
+
+
+def test_a_fleet_that_loopback_has_no_addresses_for_is_refused() -> None:
+    with pytest.raises(FleetError, match="more than 16384 boxes"):
+        usual_fleet(16385, 16385)
 
 
 def test_a_fleet_can_be_written_out() -> None:
