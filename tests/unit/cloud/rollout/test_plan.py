@@ -338,3 +338,17 @@ def test_a_release_that_goes_back_tries_no_box_again() -> None:
     world.edit("v1", control={"abort": "Rollback"})
     world.pass_time(HOUR)
     assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].patches) == (Phase.ROLLED_BACK, 2)
+
+
+def test_a_box_that_went_back_with_its_release_is_counted_so_and_stays_back() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("tc-001-scan-0", "v2"))
+    failing = {"action": "RollbackAll", "retries": 0}
+    world.release("v2", {**ONE_STAGE, "onFailure": failing})
+    world.pass_time(10 * MINUTE)
+    assert (world.status("v2").counts.rolled_back, world.status("v2").counts.failed) == (1, 1)
+    world.edit("v2", onFailure={**failing, "maxFailed": "100%"})
+    world.pass_time(10 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
