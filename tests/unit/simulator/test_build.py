@@ -1,6 +1,7 @@
 """Building into the cache, with a stand-in for the Go toolchain: a program that is asked what Go is asked."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from simulator.progress import ClusterError, Step
 from simulator.toolchain import find_go, is_new_enough
 
 TOOLCHAIN = """\
-#!{python} -I
 # Answers like go: env, list, build; says what it was asked in `asked`, and does as its environment orders.
 import os, pathlib, sys, time
 words = sys.argv[1:]
@@ -49,7 +49,9 @@ def toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in is the only Go on PATH; caches and asked questions lie in tmp_path. Returns what was asked."""
     programs = tmp_path / "programs with spaces"
     programs.mkdir()
-    (programs / "go").write_text(TOOLCHAIN.format(python=sys.executable))
+    (programs / "go.py").write_text(TOOLCHAIN)
+    run = shlex.join([sys.executable, "-I", str(programs / "go.py")])  # a first line of #! takes no path with spaces
+    (programs / "go").write_text(f'#!/bin/sh\nexec {run} "$@"\n')
     (programs / "go").chmod(0o755)
     sources = tmp_path / "kubeedge" / "build" / "crds" / "apps"
     sources.mkdir(parents=True)
