@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cloud.rollout.moves import back
+from cloud.rollout.snapshot import Version
 from cloud.rollout.status import Phase
 from tests.unit.cloud.rollout.world import MINUTE, SECOND, World, world_of
 
@@ -352,3 +354,9 @@ def test_a_box_that_went_back_with_its_release_is_counted_so_and_stays_back() ->
     world.edit("v2", onFailure={**failing, "maxFailed": "100%"})
     world.pass_time(10 * MINUTE)
     assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
+
+
+def test_a_box_that_a_person_has_put_on_an_older_version_is_not_taken_back_to_that_same_version() -> None:
+    box = replace(world_of([1]).fleet().boxes[0], versions=frozenset({"v1"}), previous=("v1", "v0"))
+    known = {name: Version(name, exclusive=True) for name in ("v0", "v1")}
+    assert back(box, "v1", known, "uid").on(box.versions) == {"v0"}
