@@ -152,10 +152,9 @@ def test_a_merge_removes_what_is_none_and_leaves_the_rest(side: Side, named: Cal
 
 
 def test_a_merge_that_changes_nothing_makes_no_new_revision(side: Side, named: Callable[[str], str]) -> None:
-    side.create(Kind.NODE, node(named("box")))
-    patch = Write(
-        Verb.MERGE, Kind.NODE, manifest(Kind.NODE, named("box"), metadata={"labels": {"new": "", "no": None}})
-    )
+    side.create(Kind.SITE, manifest(Kind.SITE, named("a"), spec={"timeZone": "UTC"}))  # a node is changed by others too
+    labels = {"labels": {"new": "", "no": None}}
+    patch = Write(Verb.MERGE, Kind.SITE, manifest(Kind.SITE, named("a"), metadata=labels))
     assert revision(written(side, patch)) == revision(written(side, patch))
 
 

@@ -140,3 +140,11 @@ def test_the_clock_of_a_box_is_believed_only_about_the_past() -> None:
     assert NodeReady().judge(ReadySign(ready=False, since=NOW), known, tomorrow) == Verdict(
         online=False, since=tomorrow, witness="NodeReady"
     )
+
+
+def test_of_two_pods_of_a_workload_the_one_that_is_left_stays() -> None:
+    held = mirror((Kind.NODE, raw_node()), (Kind.POD, raw_pod(name="old")), (Kind.POD, raw_pod(name="new")))
+    held.absorb(Kind.RELEASE, raw_release(), NOW)
+    held.drop(Kind.POD, ("default", "old"), "")
+    (box,) = held.held(SCAN, NOW).fleet.boxes
+    assert [pod.name for pod in box.pods] == ["new"]
