@@ -118,37 +118,13 @@ def test_an_operator_killed_at_thirty_random_points_brings_about_the_same_end(ri
         number += 1
 
 
-@pytest.fixture(scope="module")
-def bereft(rig: Rig) -> Rollout:
-    """A release whose first box was on its way when the API server was killed; it is back, and nobody has waited."""
-    program = Program(rig.namespace("bereft"), "scan")
-    rig.led().release(program, "1.0", names(KILL)).wait("Succeeded")
-    rollout = rig.release(program, "2.0", names(KILL), **ONE_BY_ONE).wait_until_moving()
-    rig.cluster.keeper.signal("kube-apiserver", signal.SIGKILL)
-    rig.until(lambda: rig.has_said(rig.operators[0], "Unavailable"), "the operator notices", SOON)
-    rig.cluster.keeper.start(rig.apiserver)
-    rig.until(rig.cluster.kube.is_ready, "the API server answers again", SOON)
-    return rollout
-
-
-def test_an_operator_outlives_the_api_server(led: Rig, request: pytest.FixtureRequest) -> None:
-    operator = led.operators[0]
-    rollout: Rollout = request.getfixturevalue("bereft")
-    written = len(led.observer.statuses(rollout.program.namespace, rollout.name))
-    rollout.change(control={"paused": True})
-    rollout.wait("Paused", seconds=120)
-    assert len(led.observer.statuses(rollout.program.namespace, rollout.name)) > written
-    rollout.change(control={"paused": False})
-    assert operator in led.keeper.pids()
-
-
 def test_a_cloudcore_killed_in_mid_release_only_delays_it(led: Rig) -> None:
     program = Program(led.namespace("hubless"), "scan")
     led.release(program, "1.0", names(KILL)).wait("Succeeded")
     rollout = led.release(program, "2.0", names(KILL), **ONE_BY_ONE)
     rollout.wait_until_moving()
     led.restart(cloudcore(led.cluster.record.place))
-    rollout.wait("Succeeded", seconds=180)
+    rollout.wait("Succeeded", seconds=300)
     led.until(lambda: led.settled(program, "2.0", led.boxes(*names(KILL))), "2.0 runs everywhere", SOON, rollout)
     assert set(led.moves(program).values()) == {2}, "one patch for 1.0 and one for 2.0"
 
@@ -181,13 +157,6 @@ def test_of_two_operators_only_one_writes_and_the_other_takes_over_when_it_is_ki
     theirs, ours = writes(rig, leader), writes(rig, standby)
     assert max(one.at for one in theirs) < min(one.at for one in ours), "never both"
     assert theirs
-
-
-def test_a_release_during_which_the_api_server_was_killed_ends_as_if_it_had_not_been(led: Rig, bereft: Rollout) -> None:
-    """Judged last: KubeEdge loses what a box reports in those seconds, and makes up for it after a minute or two."""
-    bereft.wait("Succeeded", seconds=240)
-    led.until(lambda: led.settled(bereft.program, "2.0", led.boxes(*names(KILL))), "2.0 is everywhere", SOON, bereft)
-    assert set(led.moves(bereft.program).values()) == {2}, "one patch for 1.0 and one for 2.0"
 
 
 TAKEN_OVER: Final = 20 + 10.0  # seconds: a signature is good for 20, and the standby lists everything before it acts
