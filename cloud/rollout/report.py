@@ -102,7 +102,12 @@ def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: Waitin
     if phase in _LAST_WORDS:
         return _LAST_WORDS[phase].format(done=counts.done, failed=counts.failed, back=counts.rolled_back)
     if phase is Phase.CATCHING_UP:
-        return f"All stages passed, {counts.done} boxes done; {counts.deferred} dark ones are moved when they return."
+        following = counts.pending + counts.updating
+        parts = (
+            f"{following} follow now" if following else "",
+            f"{counts.deferred} when they return" if counts.deferred else "",
+        )
+        return f"All stages passed, {counts.done} boxes done; {', '.join(filter(None, parts))}."
     if phase is Phase.ROLLING_BACK:
         return f"{len(outcome.moving)} boxes are going back, {counts.rolled_back} are back."
     if waiting is not None:
