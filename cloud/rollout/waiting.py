@@ -6,6 +6,7 @@ from typing import Final
 
 from cloud.rollout.books import State
 from cloud.rollout.checks import Objection
+from cloud.rollout.connectivity import STEADY_AFTER
 from cloud.rollout.effort import next_look
 from cloud.rollout.outcome import Outcome
 from cloud.rollout.snapshot import Snapshot
@@ -13,7 +14,6 @@ from cloud.rollout.status import OVER, Phase, ReleaseStatus, Waiting, WaitingOn
 
 LONGEST_SLEEP: Final = timedelta(minutes=5)
 """A release under way is looked at this often even if nothing is expected, in case an event was lost."""
-STEADY_AFTER: Final = timedelta(seconds=10)
 _SHOWN: Final = 10
 
 
