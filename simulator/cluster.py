@@ -9,7 +9,6 @@ asked to: Cluster.up(..., detached=True) and, from any process, Cluster.attach(f
 """
 
 import contextlib
-import random
 import shutil
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from simulator.fleet import Box, Fleet, Site
 from simulator.keeper import Keeper, spawn
 from simulator.kube import Kube
 from simulator.link import Links, Shape
-from simulator.machine import free_ports, make_room_for_watches
+from simulator.machine import BELOW_EPHEMERAL, free_ports, make_room_for_watches
 from simulator.programs import Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
 from simulator.record import Record
@@ -259,18 +258,14 @@ class Cluster:
         return [box.name for _, box in self.fleet.boxes()]
 
     def _seats(self, count: int) -> Iterator[Seat]:
-        taken = {seat.network for seat in self.record.seats.values()}
-        networks = (n for n in random_networks() if n not in taken)
-        return (Seat(network, port) for network, port in zip(networks, free_ports(count), strict=False))
+        taken = {seat.kubelet_port for seat in self.record.seats.values()}
+        return (Seat(network_of(port), port) for port in free_ports(count, but=taken))
 
 
-def random_networks() -> Iterator[str]:
-    """/24 blocks of 127.64.0.0/10, from a random place on: another cluster on this machine starts elsewhere."""
-    blocks = 64 * 256
-    start = random.randrange(blocks)  # noqa: S311 - no secret
-    for offset in range(blocks):
-        block = (start + offset) % blocks
-        yield f"127.{64 + block // 256}.{block % 256}"
+def network_of(port: int) -> str:
+    """The /24 block of addresses that goes with a box's port: as the port is the box's alone, so is the block."""
+    block = port - BELOW_EPHEMERAL.start
+    return f"127.{64 + block // 256}.{block % 256}"
 
 
 def clear(folder: Path) -> None:

@@ -3,7 +3,9 @@
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
 from simulator.progress import ClusterError
@@ -13,34 +15,45 @@ INOTIFY_PER_BOX = 1  # the kubelet's watch of its static pods
 INOTIFY_SPARE = 40  # what the rest of the machine holds, the control plane included
 INOTIFY_ROOMY = 8192
 BELOW_EPHEMERAL = range(15000, 32000)  # outgoing connections get theirs from 32768 on: none is snatched in between
+MOST_RESERVED = 512  # of a process; a user's usual limit is 1024 open files
+RESERVED: deque[socket.socket] = deque()  # oldest first
 
 
 class NotEnoughError(ClusterError):
     """The machine cannot carry the cluster; the text says what is missing and what to do."""
 
 
-def free_ports(count: int) -> list[int]:
-    """So many ports of 127.0.0.1 on which nobody listens; held together while searching, so all are different."""
-    held: list[socket.socket] = []
+def free_ports(count: int, but: Collection[int] = ()) -> list[int]:
+    """So many ports of 127.0.0.1 on which nobody listens, and which no other cluster of this machine is given.
+
+    ``but`` are not given either: those of boxes that are switched off. A port is kept for whom it was found, until this
+    process ends or has found ``MOST_RESERVED`` more: it stays bound, and only a program that sets SO_REUSEADDR before
+    it listens can have it, as Go's, asyncio's and http.server's all do.
+    """
+    shuffled = random.sample(BELOW_EPHEMERAL, len(BELOW_EPHEMERAL))
+    bound = filter(None, map(bound_to, (port for port in shuffled if port not in but)))
+    found = list(islice(bound, count))
+    RESERVED.extend(found)
+    if len(found) < count:
+        raise NotEnoughError(
+            f"only {len(found)} of {count} ports are free between 15000 and 32000: stop other clusters"
+        )
+    ports: list[int] = [one.getsockname()[1] for one in found]
+    while len(RESERVED) > MOST_RESERVED:
+        RESERVED.popleft().close()
+    return ports
+
+
+def bound_to(port: int) -> socket.socket | None:
+    """A socket that keeps the port from all who do not know of it; None: somebody has it."""
+    candidate = socket.socket()
     try:
-        for port in shuffled(BELOW_EPHEMERAL):
-            if len(held) == count:
-                return [one.getsockname()[1] for one in held]
-            candidate = socket.socket()
-            try:
-                candidate.bind(("127.0.0.1", port))
-                held.append(candidate)
-            except OSError:
-                candidate.close()
-        raise NotEnoughError(f"only {len(held)} of {count} ports are free between 15000 and 32000: stop other clusters")
-    finally:
-        for one in held:
-            one.close()
-
-
-def shuffled(ports: range) -> Iterator[int]:
-    """Each port once, in an order that no other cluster on this machine shares."""
-    return iter(random.sample(ports, len(ports)))
+        candidate.bind(("127.0.0.1", port))
+    except OSError:
+        candidate.close()
+        return None
+    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return candidate
 
 
 def make_room_for_watches(boxes: int) -> str | None:
