@@ -2,17 +2,18 @@
 
 python := .venv/bin/python
 setup := python3 -I simulator/bootstrap.py
+everything := -n auto --dist loadgroup --no-loadscope-reorder --cov --cov-report=
 
 help:           ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
-	@echo '  ARGS=... chooses tests, as pytest understands it, and then asks for no coverage'
+	@echo '  ARGS=... chooses tests, as pytest understands it: one after the other, without coverage'
 	@echo '  YES=1 installs missing Debian packages without asking; ONCE=1 ends the demo after its last check'
 
 demo: cluster-build ## a release walks through 100 simulated transfer centres (ONCE=1: then ends)
 	@$(python) -m simulator demo $(if $(ONCE),--once)
 
-test: debian-test lint cluster-build ## everything: lint, then all tests, the fast ones first, with coverage
-	@$(python) -m pytest --cov --cov-report= --durations=10 $(ARGS)
+test: debian-test lint cluster-build ## everything: lint, then all tests side by side, with coverage
+	@$(python) -m pytest --durations=10 $(or $(ARGS),$(everything))
 	@$(if $(ARGS),:,$(python) -m tests.architecture coverage)
 
 bench: cluster-build ## measure the goals; writes build/bench.json

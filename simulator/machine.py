@@ -1,5 +1,6 @@
 """What this machine must lend a cluster: ports, watches, memory."""
 
+import atexit
 import os
 import random
 import socket
@@ -54,6 +55,13 @@ def bound_to(port: int) -> socket.socket | None:
         return None
     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return candidate
+
+
+@atexit.register
+def let_go() -> None:
+    """Give back every port that is still kept."""
+    while RESERVED:
+        RESERVED.popleft().close()
 
 
 def make_room_for_watches(boxes: int) -> str | None:

@@ -1,4 +1,8 @@
-"""For all tests: the order (fast first), hypothesis' profiles, and no word to anyone outside this machine."""
+"""For all tests: their order, hypothesis' profiles, and no word to anyone outside this machine.
+
+One process runs them fast first. Several processes (``make test``) run them longest first, so that none is left
+alone with a long one; tests that share a cluster carry the same ``xdist_group`` and run in one process.
+"""
 
 import ipaddress
 import os
@@ -10,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 FAST_FIRST = ("unit", "contract", "scenario", "cluster", "browser")  # folders; what lies in tests/ itself goes before
+LONGEST_FIRST = ("rig", "hundred", "real box", "cli", "shared", "operator")  # groups; the other clusters come after
 
 settings.register_profile("default", deadline=None)  # the machine is shared; a slow example is no wrong example
 settings.register_profile(  # the same examples each time: a red run can be repeated
@@ -19,15 +24,30 @@ settings.register_profile("deep", deadline=None, max_examples=5000)  # for an ho
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For ``-n auto``: one process more than there are cores, since a cluster's tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist writes the groups into the names, and keeps this order
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order by folder, then what needs a cluster, then what needs a real edge box."""
+    """Put the tests in the order in which they are to begin."""
+    items.sort(key=long_rank if hasattr(config, "workerinput") else fast_rank)
 
-    def rank(item: pytest.Item) -> tuple[bool, bool, int]:
-        folder = item.path.relative_to(config.rootpath / "tests").parts[0]
-        place = FAST_FIRST.index(folder) if folder in FAST_FIRST else -1
-        return item.get_closest_marker("edgebox") is not None, item.get_closest_marker("cluster") is not None, place
 
-    items.sort(key=rank)
+def fast_rank(item: pytest.Item) -> tuple[bool, bool, int]:
+    """By folder, then what needs a cluster, then what needs a real edge box."""
+    folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+    place = FAST_FIRST.index(folder) if folder in FAST_FIRST else -1
+    return item.get_closest_marker("edgebox") is not None, item.get_closest_marker("cluster") is not None, place
+
+
+def long_rank(item: pytest.Item) -> tuple[int, bool]:
+    """By the group's length, then what needs a cluster; what is quick comes last and fills the gaps."""
+    mark = item.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark else ""
+    place = LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
+    return place, item.get_closest_marker("cluster") is None
 
 
 @pytest.fixture(autouse=True)
