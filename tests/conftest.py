@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.programs"]  # builds what a cluster is made of
+
 FAST_FIRST = ("unit", "contract", "scenario", "cluster", "browser")  # folders; what lies in tests/ itself goes before
 LONGEST_FIRST = ("rig", "hundred", "real box", "cli", "shared", "operator")  # groups; the other clusters come after
 

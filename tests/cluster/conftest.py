@@ -9,7 +9,6 @@ well, labels, annotations and taints as they were, nothing of the namespace left
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from itertools import count, islice, zip_longest
 from pathlib import Path
@@ -17,46 +16,18 @@ from typing import Any
 
 import pytest
 
-from simulator.binaries import find_binaries
 from simulator.cluster import Cluster
 from simulator.fleet import Site, usual_fleet
-from simulator.progress import ClusterError, Step
 from tests.cluster.ground import darkness, led, rig  # noqa: F401 - fixtures of the rollouts, shared by two modules
 from tests.cluster.place import Place
 
 USUAL = {"sites": 2, "boxes": 3}
-MISSING = pytest.StashKey[str]()  # why the programs cannot be had; empty: they are there
 NUMBERS = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name our marker."""
     config.addinivalue_line("markers", "fleet(sites, boxes): how many of each the test wants to have for itself")
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the programs before any test's time runs: the first build takes minutes."""
-    session.config.stash[MISSING] = ""
-    if session.config.option.collectonly or not any("programs" in fixtures_of(item) for item in session.items):
-        return
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    try:
-        find_binaries(lines(terminal.write_line) if terminal else lambda _: None)
-    except ClusterError as reason:
-        session.config.stash[MISSING] = str(reason)
-
-
-def lines(write: Callable[[str], None]) -> Callable[[Step], None]:
-    """A report of a line for each tenth of a step."""
-    said = set[str]()
-
-    def report(step: Step) -> None:
-        line = f"{step.what}: {10 * step.done // step.total * 10} %" if step.total else step.what
-        if line not in said:
-            said.add(line)
-            write(line)
-
-    return report
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
@@ -71,20 +42,7 @@ def wanted(item: pytest.Item) -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def programs(request: pytest.FixtureRequest) -> None:
-    """What a cluster is made of is there; without it a test is skipped with the reason, and fails in CI."""
-    if reason := request.config.stash[MISSING]:
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def cluster(
-    programs: None,  # noqa: ARG001 - asked for, so that they are built or the test is skipped
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster of this run, as large as its largest test wants it."""
     asked = [wanted(item) for item in request.session.items if "place" in fixtures_of(item)] or [USUAL]
     fleet = usual_fleet(max(one["sites"] for one in asked), max(one["boxes"] for one in asked))

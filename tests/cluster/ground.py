@@ -38,10 +38,7 @@ DARK: Final = 7  # of these
 
 
 @pytest.fixture(scope="session")
-def rig(
-    programs: None,  # noqa: ARG001 - asked for, so that they are built or the test is skipped
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Rig]:
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A cluster of a few sites with edgefleet installed. No operator runs."""
     with raised(tmp_path_factory.mktemp("rollouts"), SMALL) as made:
         yield made

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from simulator.binaries import find_binaries
 from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
 from simulator.keeper import Keeper
-from simulator.progress import ClusterError
+from simulator.progress import ClusterError, silent
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]  # waits for the build, or skips with it
+pytestmark = pytest.mark.cluster
 
 PARENT = """
 import sys, time
 from pathlib import Path
+from simulator.binaries import find_binaries
 from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
 cluster = Cluster.up(usual_fleet(1, 1), Path(sys.argv[1]))
@@ -80,13 +82,13 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_a_program_that_falls_while_the_cluster_starts_is_named_with_its_last_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = tmp_path / "programs"
+    found, programs = find_binaries(silent), tmp_path / "programs"
     programs.mkdir()
-    for name, path in cluster.record.place.programs.items():
+    for name, path in found.programs.items():
         (programs / name).symlink_to(path)
-    (programs / "crds").symlink_to(cluster.record.place.crds)
+    (programs / "crds").symlink_to(found.crds)
     (programs / "cloudcore").unlink()
     (programs / "cloudcore").write_text("#!/bin/sh\necho no sun today\nexit 3\n")
     (programs / "cloudcore").chmod(0o755)

@@ -14,14 +14,12 @@ from cloud.rollout.views import Kind
 from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
 from tests.cluster.operators import RELEASES, Operator, Stage, kubectl, until
-from tests.programs import need_programs
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    need_programs()
     folder = tmp_path_factory.mktemp("operator")
     with Cluster.up(usual_fleet(sites=3, boxes=5), folder / "cluster") as cluster:
         yield Stage.raised(cluster, folder)

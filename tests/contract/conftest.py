@@ -9,7 +9,6 @@ import pytest
 from cloud.rollout.kube import KubeCluster, access
 from simulator.cluster import Cluster
 from simulator.fleet import Fleet
-from tests.programs import need_programs
 
 TREE = Path(__file__).resolve().parent.parent.parent
 
@@ -17,7 +16,6 @@ TREE = Path(__file__).resolve().parent.parent.parent
 @pytest.fixture(scope="session")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeCluster]:
     """Yield the real cluster as its administrator sees it."""
-    need_programs()
     with Cluster.up(Fleet(()), tmp_path_factory.mktemp("contract")) as cluster:
         kubectl = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig)]
         subprocess.run([*kubectl, "apply", "--server-side", "-k", str(TREE / "crds")], check=True, timeout=60)

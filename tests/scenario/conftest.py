@@ -1,6 +1,5 @@
 """Programs of the command line as a person starts them, for tests of what people are told."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -9,31 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator.binaries import find_binaries
-from simulator.progress import ClusterError, silent
-
 TREE = Path(__file__).resolve().parents[2]
 LONGEST = 540  # seconds of one command; alone on two cores the longest takes 140
 Fleetsim = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the programs before any test's time runs: the first build takes minutes."""
-    wanted = any("programs" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        with contextlib.suppress(ClusterError):  # told by the fixture
-            find_binaries(silent)
-
-
-@pytest.fixture(scope="session")
-def programs() -> None:
-    """Skip loudly where the cluster's programs cannot be had; never in CI."""
-    try:
-        find_binaries(silent)
-    except ClusterError as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no cluster: {reason}")
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleetsim) -> None:
     done = fleetsim("demo", "--once", *SMALL)
     told = done.stdout
@@ -47,7 +46,6 @@ def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleet
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize(
     ("until", "number"),
     [

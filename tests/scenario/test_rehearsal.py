@@ -36,7 +36,6 @@ def release(tmp_path: Path) -> Path:
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 def test_a_good_release_ends_with_nought_and_every_change_of_the_file_is_told(
     fleetsim: Fleetsim, release: Path, tmp_path: Path
 ) -> None:
@@ -57,7 +56,6 @@ def test_a_good_release_ends_with_nought_and_every_change_of_the_file_is_told(
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 def test_a_crashing_version_is_stopped_at_its_canary_and_the_reason_is_told(
     fleetsim: Fleetsim, release: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +82,6 @@ def test_a_crashing_version_is_stopped_at_its_canary_and_the_reason_is_told(
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 def test_a_release_that_lets_a_bad_version_through_fails_the_drill(
     fleetsim: Fleetsim, release: Path, tmp_path: Path
 ) -> None:
@@ -102,7 +99,6 @@ def test_a_release_that_lets_a_bad_version_through_fails_the_drill(
 
 
 @pytest.mark.cluster
-@pytest.mark.usefixtures("programs")
 def test_what_the_api_server_refuses_is_told_with_its_field_and_ends_with_two(
     fleetsim: Fleetsim, release: Path
 ) -> None:
