@@ -33,8 +33,6 @@ BAD: Final = row("bad", 2, 2)
 ODD: Final = row("odd", 5, 1)
 DISK: Final = row("disk", 1, 1)
 SMALL: Final = (*DEEP, *KILL, *DUO, *BAD, *ODD, *DISK)
-HUNDRED: Final = row("tc", 100, 1)
-DARK: Final = 7  # of these
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +79,7 @@ def prepare_darkness(rig: Rig) -> Program:
     rig.cluster.kube.create(PODS, {"metadata": {"name": "stranger"}, "spec": stranger})
     rig.cluster.cut(*sites)
     flipped = rig.release(program, "2.0", sites)
-    rig.until(lambda: all(map(flipped.touched, rig.boxes(*sites))), "2.0 is asked for", GRACE, flipped)
+    rig.until(lambda: all(map(flipped.touched, rig.boxes(*sites))), "2.0 is asked for", flipped, seconds=GRACE)
     return program
 
 

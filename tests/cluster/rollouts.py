@@ -4,10 +4,11 @@ import base64
 import json
 import signal
 import sys
-import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,16 +18,16 @@ from simulator import programs
 from simulator.cluster import Cluster, end
 from simulator.fleet import Fleet, Site
 from simulator.keeper import Keeper, spawn
+from simulator.machine import free_ports
 from simulator.operating import ACCOUNT, NAMESPACE, apply, kubectl, objects
 from simulator.programs import Timing
 from tests.cluster.audit import Audit, Request
 from tests.cluster.observer import RUN, Observer, Program
+from tests.cluster.waiting import SOON, until
 from tests.resources import release
 
 TREE: Final = Path(__file__).resolve().parents[2]
 RELEASES: Final = "/apis/edgefleet.io/v1alpha1/namespaces/{}/edgereleases"
-POLL: Final = 0.05  # seconds
-SOON: Final = 150.0  # seconds in which something quick has happened even on a machine with too much to do
 LOG_TAIL: Final = 25  # lines in the message of a wait that failed
 
 Json = dict[str, Any]
@@ -65,13 +66,13 @@ class Rollout:
 
     def wait(self, *phases: str, seconds: float = SOON) -> Self:
         """Return when it stands in one of the phases."""
-        self.rig.until(lambda: self.phase in phases, f"{self.name} is {' or '.join(phases)}", seconds, self)
+        self.rig.until(lambda: self.phase in phases, f"{self.name} is {' or '.join(phases)}", self, seconds=seconds)
         return self
 
     def wait_until_moving(self) -> Self:
         """Return as soon as a first box is asked for its version."""
         boxes = [box.name for _, box in self.rig.cluster.fleet.boxes()]
-        self.rig.until(lambda: any(map(self.touched, boxes)), f"{self.name} is under way", SOON, self)
+        self.rig.until(lambda: any(map(self.touched, boxes)), f"{self.name} is under way", self)
         return self
 
     def touched(self, box: str) -> bool:
@@ -98,22 +99,25 @@ class Rig:
     keeper: Keeper  # of the operators, apart from the cluster's own programs: these may end
     started: int = 0
     operators: list[str] = field(default_factory=list)  # that run, oldest first
+    ports: dict[str, tuple[int, int]] = field(default_factory=dict)  # by operator: of its metrics, of its probe
 
     def start_operator(self, **settings: str) -> str:
         """Start one operator under its service account; returns its name at once."""
         self.started += 1
         name = f"operator-{self.started}"
+        metrics, probe = free_ports(2)
         own = {
             "KUBECONFIG": str(self._credential(name)),
             "PYTHONPATH": str(TREE),
             "EDGEFLEET_RESOLVE_IMAGES": "false",
-            "EDGEFLEET_METRICS_PORT": "0",
-            "EDGEFLEET_PROBE_PORT": "0",
+            "EDGEFLEET_METRICS_PORT": str(metrics),
+            "EDGEFLEET_PROBE_PORT": str(probe),
             **{f"EDGEFLEET_{key.upper()}": value for key, value in settings.items()},
         }
         argv = (sys.executable, "-m", "cloud", "operator")
         self.keeper.start(programs.Program(name, argv, self.keeper.folder / name, own))
         self.operators.append(name)
+        self.ports[name] = metrics, probe
         return name
 
     def _credential(self, name: str) -> Path:
@@ -127,10 +131,15 @@ class Rig:
         own = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["jti"]
         return [one for one in self.audit.requests() if one.credential == f"JTI={own}"]
 
+    def writes_of(self, name: str) -> list[Request]:
+        """What it has written beside the object by which operators agree, as far as it was taken."""
+        own = [one for one in self.requests_of(name) if one.verb not in {"get", "list", "watch"}]
+        return [one for one in own if one.resource != "clusterkopfpeerings" and one.code < HTTPStatus.BAD_REQUEST]
+
     def lead(self, **settings: str) -> str:
         """Start one operator and return its name when it is at work."""
         name = self.start_operator(**settings)
-        self.until(lambda: self.leads(name), f"{name} leads", SOON)
+        self.until(lambda: self.leads(name), f"{name} leads")
         return name
 
     def led(self) -> Self:
@@ -157,6 +166,20 @@ class Rig:
             except ValueError:
                 yield {"event": line}
 
+    def measure(self, name: str, metric: str) -> float:
+        """What an operator has measured, without labels the sum over them."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name][0]}/metrics", timeout=20) as answer:
+            lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
+        return sum(float(value) for told, _, value in lines if metric in {told, told.partition("{")[0]})
+
+    def is_well(self, name: str) -> bool:
+        """Whether an operator's probe says so."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name][1]}/healthz", timeout=20) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except OSError:
+            return False
+
     def send(self, name: str, number: signal.Signals) -> None:
         """Send an operator a signal; after SIGKILL it is gone."""
         self.keeper.signal(name, number)
@@ -168,8 +191,19 @@ class Rig:
         for name in self.operators:
             self.keeper.signal(name, signal.SIGCONT)
             self.keeper.signal(name, signal.SIGTERM)
-        self.until(lambda: not set(self.operators) & self.keeper.pids().keys(), "the operators have ended", 30)
-        self.operators.clear()
+        while self.operators:
+            self.end_of(*self.operators)
+
+    def end_of(self, *names: str, seconds: float = SOON) -> tuple[str, int]:
+        """Return the first of these operators to end, with its exit code."""
+
+        def ended() -> list[tuple[str, int]]:
+            return [(one.name, one.code) for one in self.keeper.ended() if one.name in names]
+
+        self.until(ended, f"{' or '.join(names)} ends", seconds=seconds)
+        name, code = ended()[0]
+        self.operators.remove(name)
+        return name, code
 
     def namespace(self, name: str) -> str:
         """Make a namespace."""
@@ -191,6 +225,18 @@ class Rig:
         """How often the operator asked which box for another version of the program, from the first on."""
         return dict(self.audit.moves(self.observer.hashes(program)))
 
+    def changes(
+        self, program: Program, tag: str, boxes: Iterable[str], since: float = 0
+    ) -> list[tuple[float, float, str]]:
+        """When which site was in change to the tag: from the label that asks for it to the first ready pod of it."""
+        pods = self.observer.pods(program)
+        found = []
+        for box in boxes:
+            begins = [at for at, tags in self.observer.asks_when(box, program) if tags == (tag,) and at > since]
+            ends = [pod.at for pod in pods if pod.box == box and pod.tag == tag and pod.ready]
+            found += [(begin, min(ends), self.cluster.fleet.site_of(box).name) for begin in begins]
+        return found
+
     def label(self, program: Program, tag: str) -> str:
         """The node label that asks for a tag."""
         return f"{RUN}{program.workload}.{self.observer.hash_of(program, tag)}"
@@ -210,13 +256,9 @@ class Rig:
         plain = programs.apiserver(self.cluster.record.place)
         return replace(plain, argv=plain.argv + self.audit.flags)
 
-    def until(self, fact: Callable[[], bool], what: str, seconds: float, *about: Rollout) -> None:
+    def until(self, fact: Callable[[], object], what: str, *about: Rollout, seconds: float = SOON) -> None:
         """Return as soon as the fact holds; fail with everything that may explain why it does not."""
-        deadline = time.monotonic() + seconds
-        while not fact():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self.explain(about)}")
-            time.sleep(POLL)
+        until(fact, what, seconds, told=lambda: self.explain(about))
 
     def explain(self, about: Iterable[Rollout]) -> str:
         """Where things stand, for a person who has to find out."""
@@ -244,10 +286,12 @@ def raised(folder: Path, sites: Iterable[Site], timing: Timing | None = None) ->
             with Observer(cluster.kube) as observer:
                 made = Rig(cluster, observer, audit, keeper)
                 made.restart(made.apiserver)
-                made.until(cluster.kube.is_ready, "the API server answers again", SOON)
+                made.until(cluster.kube.is_ready, "the API server answers again")
                 install(cluster)
                 cluster.add_sites(sites)
                 yield made
+                bugs = [name for name in made.ports if made.has_said(name, "Broken")]
+                assert not bugs, f"operators met bugs of their own: read {workshop / 'logs'}"
         finally:
             end(keeper, supervisor)
 

@@ -6,19 +6,25 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
-from tests.cluster.operators import RELEASES, Json, Stage, until
+from simulator.starting import write_kubeconfig
+from tests.cluster.observer import Program
+from tests.cluster.rollouts import RELEASES, Json, Rig, Rollout, raised
+from tests.cluster.waiting import SOON
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cli")]
 
-BIN = Path(sys.executable).parent
+BIN: Final = Path(sys.executable).parent
+FLEET: Final = usual_fleet(sites=3, boxes=5).sites
+BOXES: Final = [box.name for site in FLEET for box in site.boxes]
+NUMBERS: Final = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +38,22 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Somebody with a kubeconfig and a shell."""
+    """Somebody with a kubeconfig and a shell, in a namespace of their own."""
 
-    stage: Stage
+    rig: Rig
+    namespace: str
+    home: Path
     kubeconfig: Path
 
     def types(self, *words: str, program: str = "edgefleet", given: str = "") -> Said:
         environment = {
-            "PATH": f"{BIN}{os.pathsep}{self.stage.cluster.kubectl.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{BIN}{os.pathsep}{self.rig.cluster.kubectl.parent}{os.pathsep}{os.environ['PATH']}",
             "KUBECONFIG": str(self.kubeconfig),
-            "HOME": str(self.stage.folder),
+            "HOME": str(self.home),
         }
+        limit = SOON + 30  # a watch that comes to its own limit says so
         done = subprocess.run(
-            [program, *words], env=environment, input=given, capture_output=True, text=True, check=False, timeout=120
+            [program, *words], env=environment, input=given, capture_output=True, text=True, check=False, timeout=limit
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
@@ -54,24 +63,41 @@ class Desk:
         assert said.code in {0, 1}, said.err
         return json.loads(said.out)
 
+    def applies(self, file: str) -> None:
+        said = self.types("apply", "-f", "-", program="kubectl", given=file)
+        assert said.code == 0, said.err
+
+    def watches(self, name: str) -> Said:
+        """Return what a watch has said when the release is at rest."""
+        return self.types("watch", name, "--timeout", f"{SOON:.0f}s")
+
+    def explains(self, box: str) -> Json:
+        """Return what is said of the one workload of this namespace on a box."""
+        (workload,) = self.reads("why", box, "-n", self.namespace)["workloads"]
+        return dict(workload)
+
+    def rollout(self, name: str, tag: str) -> Rollout:
+        return Rollout(Program(self.namespace, "scan"), name, tag, self.rig)
+
     def control(self, name: str) -> Json:
         """Return what the release says of who has a hand on it."""
-        return dict(self.stage.kube.get(f"{RELEASES.format('default')}/{name}")["spec"]["control"])
+        found = self.rig.cluster.kube.get(f"{RELEASES.format(self.namespace)}/{name}") or {}
+        return dict(found["spec"]["control"])
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("cli")
-    with Cluster.up(usual_fleet(sites=3, boxes=5), folder / "cluster") as cluster:
-        stage = Stage.raised(cluster, folder)
-        with stage.operator():
-            yield stage
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A cluster for this module alone, so that the fleet is what a preview foretells."""
+    with raised(tmp_path_factory.mktemp("cli"), FLEET) as made:
+        yield made
+        made.stop_operators()
 
 
 @pytest.fixture
-def desk(whole: Stage) -> Iterator[Desk]:
-    yield Desk(whole, whole.cluster.kubeconfig)
-    whole.clear()
+def desk(led: Rig, tmp_path: Path) -> Desk:
+    place, namespace = led.cluster.record.place, led.namespace(f"desk-{next(NUMBERS)}")
+    write_kubeconfig(tmp_path / "kubeconfig", place, place.token, namespace)
+    return Desk(led, namespace, tmp_path, tmp_path / "kubeconfig")
 
 
 def written(name: str, image: str, **more: object) -> str:
@@ -81,7 +107,7 @@ def written(name: str, image: str, **more: object) -> str:
         "targets": {"selector": {"matchExpressions": [{"key": "edgefleet.io/site", "operator": "Exists"}]}},
         "stages": [{"name": "canary", "upTo": 1, "soak": "1s"}, {"name": "rest", "soak": "1s", "approval": True}],
         "budget": {"maxParallelSites": "100%", "maxUnavailablePerSite": "100%"},
-        "health": {"readyFor": "1s", "timeout": "1m"},
+        "health": {"readyFor": "1s", "timeout": "10m"},
         **more,
     }
     return json.dumps(
@@ -91,72 +117,70 @@ def written(name: str, image: str, **more: object) -> str:
 
 def test_a_day_of_a_release_engineer(desk: Desk) -> None:
     file = written("one", "scan:1")
-    assert "No EdgeRelease in default" in desk.types("releases").out
+    assert f"No EdgeRelease in {desk.namespace}" in desk.types("releases").out
 
     foretold = json.loads(desk.types("plan", "-f", "-", "-o", "json", given=file).out)[0]
     assert (foretold["good"], foretold["boxes"]) == (True, 5)
     assert [wait["stage"] for wait in foretold["waits"] if wait["reason"] == "Approval"] == ["rest"]
     assert desk.reads("releases") == [], "a preview creates nothing"
 
-    assert desk.types("apply", "-f", "-", program="kubectl", given=file).code == 0
-    desk.stage.phase("one", "AwaitingApproval")
+    desk.applies(file)
+    release = desk.rollout("one", "1").wait("AwaitingApproval")
     refused = desk.types("approve", "one", "--stage", "early")
     assert (refused.code, "its stages are canary, rest" in refused.err) == (1, True)
     told = desk.reads("status", "one")
-    assert told["next"][0] == "edgefleet approve one --stage rest -n default"
+    assert told["next"][0] == f"edgefleet approve one --stage rest -n {desk.namespace}"
 
     approved = desk.types("approve", "one", "--stage", "rest", "--by", "李伟", "--reason", "安静")
     assert (approved.code, "stage rest is approved by 李伟" in approved.out) == (0, True)
     again = desk.types("approve", "one", "--stage", "rest", "--by", "wang")
     assert (again.code, "already approved by 李伟" in again.out) == (0, True)
 
-    watched = desk.types("watch", "one", "--timeout", "60s")
+    watched = desk.watches("one")
     assert (watched.code, "Succeeded" in watched.out.splitlines()[-1]) == (0, True)
     canary = next(stage["sites"] for stage in desk.reads("status", "one")["status"]["stages"])
     assert {step["site"] for step in foretold["steps"] if step["stage"] == "canary"} == set(canary)
-    assert desk.stage.everywhere("scan:1")
+    desk.rig.until(lambda: desk.rig.settled(release.program, "1", BOXES), "it runs on every box", release)
     text = desk.types("status", "one").out
     assert "Approved    rest by 李伟: 安静" in text or "rest by 李伟: 安静" in text
 
 
 def test_two_people_who_approve_at_once_leave_one_approval(desk: Desk) -> None:
-    desk.types("apply", "-f", "-", program="kubectl", given=written("one", "scan:1"))
-    desk.stage.phase("one", "AwaitingApproval")
+    desk.applies(written("one", "scan:1"))
+    desk.rollout("one", "1").wait("AwaitingApproval")
     with ThreadPoolExecutor() as pool:
         people = [pool.submit(desk.types, "approve", "one", "--stage", "rest", "--by", who) for who in ("li", "wang")]
         answers = [person.result() for person in people]
     assert [answer.code for answer in answers] == [0, 0]
-    (given,) = desk.stage.kube.get("/apis/edgefleet.io/v1alpha1/namespaces/default/edgereleases/one")["spec"][
-        "control"
-    ]["approvals"]
+    (given,) = desk.control("one")["approvals"]
     assert all(f"by {given['by']}" in answer.out for answer in answers)
 
 
 def test_a_bad_release_is_watched_explained_and_taken_back(desk: Desk) -> None:
     whole = [{"name": "all", "soak": "0s"}]
-    desk.types("apply", "-f", "-", program="kubectl", given=written("one", "scan:1", stages=whole))
-    assert desk.types("watch", "one", "--timeout", "60s").code == 0
-    limits = {"onFailure": {"retries": 0}, "stages": [{"name": "canary", "upTo": 1, "soak": "1h"}, {"name": "rest"}]}
-    bad = written("two", "scan:2-crash1s-exit3", **limits)
-    desk.types("apply", "-f", "-", program="kubectl", given=bad)
-    watched = desk.types("watch", "two", "--timeout", "110s")
+    desk.applies(written("one", "scan:1", stages=whole))
+    assert desk.watches("one").code == 0
+    limits = {
+        "onFailure": {"retries": 0},
+        "stages": [{"name": "canary", "upTo": 1, "soak": "1h"}, {"name": "rest"}],
+        "health": {"readyFor": "3s", "timeout": "10m", "maxRestarts": 0},
+    }
+    desk.applies(written("two", "scan:2-crash1s-exit3", **limits))
+    watched = desk.watches("two")
     assert (watched.code, "Paused" in watched.out.splitlines()[-1]) == (1, True)
 
     failed = desk.reads("status", "two")["status"]["failures"][0]["example"]
-    until(lambda: any(one["runs"] == ["one"] for one in desk.reads("why", failed)["workloads"]), 60)
-    (workload,) = desk.reads("why", failed)["workloads"]
+    desk.rig.until(lambda: desk.explains(failed)["runs"] == ["one"], "the box has gone back")
+    workload = desk.explains(failed)
     assert (workload["owner"], workload["shouldRun"]) == ("one", "one")
     assert workload["findings"][0]["reason"] == "Failed"
     assert "`" not in desk.types("resume", "two").out
 
     unasked = desk.types("rollback", "two", "--reason", "crashes")
     assert (unasked.code, "give --yes" in unasked.err) == (2, True)
-    assert (
-        "abort"
-        not in desk.stage.kube.get("/apis/edgefleet.io/v1alpha1/namespaces/default/edgereleases/two")["spec"]["control"]
-    )
+    assert "abort" not in desk.control("two")
     assert desk.types("rollback", "two", "--reason", "crashes", "--yes", "--by", "li").code == 0
-    desk.stage.phase("two", "RolledBack")
+    desk.rollout("two", "2-crash1s-exit3").wait("RolledBack")
     assert desk.types("watch", "two").code == 1
     assert "li: crashes" in desk.types("status", "two").out
     refused = desk.types("halt", "two", "--yes")
@@ -164,8 +188,8 @@ def test_a_bad_release_is_watched_explained_and_taken_back(desk: Desk) -> None:
 
 
 def test_a_dark_box_is_explained_and_foretold(desk: Desk) -> None:
-    cluster = desk.stage.cluster
-    node = next(node for node in desk.stage.boxes() if node.startswith("tc-002"))
+    cluster = desk.rig.cluster
+    node = desk.rig.boxes("tc-002")[0]
     cluster.cut("tc-002")
     try:
         cluster.wait_not_ready(node)
@@ -173,9 +197,9 @@ def test_a_dark_box_is_explained_and_foretold(desk: Desk) -> None:
         assert node in foretold["dark"]
         stages = [{"name": "all", "soak": "0s"}]
         limits = {"stages": stages, "offline": {"minOnline": 0}}
-        desk.types("apply", "-f", "-", program="kubectl", given=written("one", "scan:1", **limits))
-        assert desk.types("watch", "one", "--timeout", "60s").code == 0
-        (workload,) = desk.reads("why", node)["workloads"]
+        desk.applies(written("one", "scan:1", **limits))
+        assert desk.watches("one").code == 0
+        workload = desk.explains(node)
         assert (workload["findings"][0]["reason"], workload["online"]) == ("Dark", False)
         assert "DARK since" in desk.types("why", node).out
     finally:
@@ -205,8 +229,8 @@ def test_the_api_server_has_a_say_in_a_preview(desk: Desk) -> None:
 
 
 def test_somebody_without_rights_is_told_which_right_is_missing(desk: Desk, tmp_path: Path) -> None:
-    guest = desk.stage.cluster.kubeconfig_for("default", "default", tmp_path / "guest")
-    said = Desk(desk.stage, guest).types("releases")
+    guest = desk.rig.cluster.kubeconfig_for("default", "default", tmp_path / "guest")
+    said = replace(desk, kubeconfig=guest).types("releases")
     assert (said.code, 'cannot list resource "edgereleases"' in said.err) == (1, True)
 
 

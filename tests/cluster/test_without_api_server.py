@@ -7,12 +7,12 @@ import pytest
 
 from tests.cluster.ground import KILL, names
 from tests.cluster.observer import Program
-from tests.cluster.rollouts import SOON, Rig
+from tests.cluster.rollouts import Rig
+from tests.cluster.waiting import LATE
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("rig"), pytest.mark.timeout(900)]
 
 STAGES: Final = [{"name": "canary", "upTo": 1, "soak": "1s"}, {"name": "rest", "upTo": "100%", "soak": "1s"}]
-MADE_UP_FOR: Final = 480.0  # seconds in which KubeEdge tells what it could not while nobody listened; seen: 60 to 240
 
 
 def test_the_operator_outlives_it_and_the_release_ends_as_if_nothing_had_been(led: Rig) -> None:
@@ -22,16 +22,16 @@ def test_the_operator_outlives_it_and_the_release_ends_as_if_nothing_had_been(le
     rollout = led.release(program, "2.0", names(KILL), **one_by_one).wait_until_moving()
 
     led.cluster.keeper.signal("kube-apiserver", signal.SIGKILL)
-    led.until(lambda: led.has_said(operator, "Unavailable"), "the operator notices", SOON)
+    led.until(lambda: led.has_said(operator, "Unavailable"), "the operator notices")
     led.cluster.keeper.start(led.apiserver)
-    led.until(led.cluster.kube.is_ready, "the API server answers again", SOON)
+    led.until(led.cluster.kube.is_ready, "the API server answers again")
     written = len(led.observer.statuses(program.namespace, rollout.name))
 
     rollout.change(control={"paused": True})
-    rollout.wait("Paused", seconds=120)
+    rollout.wait("Paused")
     assert len(led.observer.statuses(program.namespace, rollout.name)) > written
     rollout.change(control={"paused": False})
-    rollout.wait("Succeeded", seconds=MADE_UP_FOR)
-    led.until(lambda: led.settled(program, "2.0", led.boxes(*names(KILL))), "2.0 is everywhere", SOON, rollout)
+    rollout.wait("Succeeded", seconds=LATE)
+    led.until(lambda: led.settled(program, "2.0", led.boxes(*names(KILL))), "2.0 is everywhere", rollout)
     assert operator in led.keeper.pids()
     assert set(led.moves(program).values()) == {2}, "one patch for 1.0 and one for 2.0"
