@@ -1,13 +1,15 @@
 """What a test has for itself on the shared cluster: a namespace, some sites, and their boxes."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from simulator.cluster import Cluster
 from simulator.fleet import Site
+from tests.cluster.waiting import SOON, until
 
 LEASE_LABEL = "test.edgefleet.io/lease"  # on each box of the test; select by it, other boxes are not yours
 OWN_KEYS = ("labels", "annotations")
@@ -46,7 +48,7 @@ class Place:
             self.restore(box, before[box])
         self.kubectl("delete", "namespace", self.namespace, "--wait=false")
         cluster.wait_ready(*self.boxes)
-        self.until(lambda: not self.pods_on_boxes(), "no pod of the test is left", seconds=120)
+        self.until(lambda: not self.pods_on_boxes(), "no pod of the test is left")
 
     def restore(self, box: str, before: Json) -> None:
         """Take away what was put on a node, and put back what was taken away."""
@@ -83,12 +85,14 @@ class Place:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
-    def until(self, fact: Callable[[], object], what: str, seconds: float = 60) -> None:
+    def until(self, fact: Callable[[], object], what: str, seconds: float = SOON) -> None:
         """Return as soon as the fact holds; fails with the pods as they are."""
-        deadline = time.monotonic() + seconds
-        while not fact():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{self.told()}"
-            time.sleep(0.1)
+        until(fact, what, seconds, told=self.told)
+
+    def never(self, fact: Callable[[], object], seconds: float) -> None:
+        """Return after so long; fails as soon as the fact holds."""
+        with pytest.raises(AssertionError, match="not within"):
+            self.until(fact, "it should not", seconds)
 
     def told(self) -> str:
         """The pods in a few words each."""

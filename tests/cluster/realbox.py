@@ -23,6 +23,7 @@ from simulator.programs import Program
 from simulator.starting import enrolment_token
 from tests.cluster.registry import Registry
 from tests.cluster.truth import READY_FILE, Running, Watch, running
+from tests.cluster.waiting import until
 
 TREE = Path(__file__).resolve().parent.parent.parent
 SITE = Site("tc-real")
@@ -31,7 +32,6 @@ HOST_PORT = 8000
 WEB, BELT = "web", "belt"  # web takes a host port, so is recreated; belt takes none, so its versions overlap
 RELEASES = "/apis/edgefleet.io/v1alpha1/namespaces/default/edgereleases"
 VERSIONS = [str(number) for number in range(1, 10)]
-CONVERGE_SECONDS = 120.0  # edgecore may lose an answer right after it reconnects, and then waits 60 s for it
 WARMING_SECONDS = 2  # from a container's start to its readiness
 SERVE = f"""
 trap 'exit 0' TERM
@@ -132,25 +132,25 @@ class Stand:
         """Whether exactly this version of both runs and is ready, in the kernel's eyes."""
         return self.states() == [(BELT, version, True), (WEB, version, True)]
 
-    def settle(self, seconds: float = CONVERGE_SECONDS) -> None:
+    def settle(self) -> None:
         """Return once exactly the wanted version is everywhere: kernel, containerd, host port and API server."""
         version = self.version
         expected = self.images(version)
         api = [(image, "ready") for image in expected]
-        wait(lambda: self.is_at(version), lambda: f"{version} alone, not {self.states()}", seconds)
-        wait(lambda: self.pods() == api, lambda: f"{api} instead of {self.pods()}", seconds)
-        wait(lambda: self.by_containerd() == expected, lambda: f"{expected}, not {self.by_containerd()}", seconds)
-        wait(lambda: self.answer() == version, lambda: f"port {HOST_PORT} to answer {version}", seconds)
+        wait(lambda: self.is_at(version), lambda: f"{version} alone, not {self.states()}")
+        wait(lambda: self.pods() == api, lambda: f"{api} instead of {self.pods()}")
+        wait(lambda: self.by_containerd() == expected, lambda: f"{expected}, not {self.by_containerd()}")
+        wait(lambda: self.answer() == version, lambda: f"port {HOST_PORT} to answer {version}")
         assert self.is_at(version), self.states()  # and nothing came in between
 
-    def succeed(self, seconds: float = CONVERGE_SECONDS) -> None:
+    def succeed(self) -> None:
         """Return once the operator says so of both releases, and all of settle() holds as well."""
 
         def phases() -> list[object]:
             return [self.status(workload, self.version).get("phase") for workload in (WEB, BELT)]
 
-        wait(lambda: phases() == ["Succeeded", "Succeeded"], self.told, seconds)
-        self.settle(seconds)
+        wait(lambda: phases() == ["Succeeded", "Succeeded"], self.told)
+        self.settle()
 
     def edgecore_is_well(self) -> bool:
         """Whether edgecore has taken the box in hand: the kubelet inside says that it is well."""
@@ -197,7 +197,7 @@ def release(workload: str, version: str, registry: str) -> dict[str, Any]:
             "workload": {"name": workload, "template": {"spec": pod}},
             "targets": {"selector": {"matchLabels": {"edgefleet.io/site": SITE.name}}},
             "stages": [{"name": "all", "upTo": "100%", "soak": "0s"}],
-            "health": {"readyFor": "2s", "timeout": "3m", "maxRestarts": 0},
+            "health": {"readyFor": "2s", "timeout": "10m", "maxRestarts": 0},
             "onFailure": {"retries": 0},
         },
     }
@@ -234,10 +234,8 @@ def start_operator(cluster: Cluster, folder: Path) -> None:
     cluster.keeper.start(Program("operator", (sys.executable, "-m", "cloud", "operator"), folder / "operator", env))
 
 
-def wait(fact: Callable[[], bool], what: Callable[[], str], seconds: float) -> float:
+def wait(fact: Callable[[], bool], what: Callable[[], str]) -> float:
     """Return how long it took until the fact held; fails with what was waited for."""
     begun = time.monotonic()
-    while not fact():
-        assert time.monotonic() - begun < seconds, f"waited {seconds:.0f} s for {what()}"
-        time.sleep(0.05)
+    until(fact, "what the box was waited for", told=what)
     return time.monotonic() - begun

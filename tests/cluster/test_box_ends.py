@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,9 +11,11 @@ import pytest
 
 from simulator.edgebox import cgroups
 from tests.cluster.realbox import need_a_box
+from tests.cluster.waiting import until
 
-pytestmark = [pytest.mark.edgebox]
+pytestmark = [pytest.mark.edgebox, pytest.mark.xdist_group("real box")]  # which takes part in what is looked at
 
+ALL = {"containerd", "containerd-shim", "sleep"}  # programs of a box in which a container runs
 TREE = Path(__file__).resolve().parent.parent.parent
 OWNER = """
 import sys
@@ -63,10 +64,8 @@ def test_nothing_is_left_of_a_box(tmp_path: Path, end: End, capfd: pytest.Captur
             group = process.stdout.readline().strip() if process.stdout else ""
             assert group, capfd.readouterr().err
             room = int(group.removeprefix(cgroups.PREFIX))
-            ready_by = time.monotonic() + 10
-            while not {"containerd", "containerd-shim", "sleep"} <= set((inside := family(room)).values()):
-                assert time.monotonic() < ready_by, inside
-                time.sleep(0.05)
+            until(lambda: set(family(room).values()) >= ALL, "a container runs", told=lambda: str(family(room)))
+            inside = family(room)
             assert traces() == before  # even while it runs: mounts, interfaces and kernel settings are its own
             match end:
                 case End.POWER_OFF:
@@ -75,15 +74,10 @@ def test_nothing_is_left_of_a_box(tmp_path: Path, end: End, capfd: pytest.Captur
                     process.kill()
                 case End.ROOM_KILLED:
                     os.kill(room, signal.SIGKILL)
-            gone_by = time.monotonic() + 10
-            while alive := {pid: name for pid, name in inside.items() if name_of(pid) == name}:
-                assert time.monotonic() < gone_by, f"still alive: {alive}"
-                time.sleep(0.05)
+            until(lambda: not alive(inside), "all have ended", told=lambda: str(alive(inside)))
             if end is End.ROOM_KILLED:
                 cgroups.remove_abandoned()  # what the next start does
-            while left := [path for tree in cgroups.hierarchies() for path in tree.glob(group)]:
-                assert time.monotonic() < gone_by, f"still there: {left}"
-                time.sleep(0.05)
+            until(lambda: not any(list(tree.glob(group)) for tree in cgroups.hierarchies()), f"{group} has gone")
         finally:
             process.kill()
     assert traces() == before
@@ -101,6 +95,11 @@ def family(ancestor: int) -> dict[int, str]:
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return {pid: name for pid in found if (name := name_of(pid))}
+
+
+def alive(family: dict[int, str]) -> dict[int, str]:
+    """Those of the family that have not ended."""
+    return {pid: name for pid, name in family.items() if name_of(pid) == name}
 
 
 def name_of(pid: int) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from simulator.cluster import Cluster
 from simulator.faults import Fault
 from simulator.fleet import Box, Role
 from simulator.kube import is_ready
 from tests.cluster.place import Place
+from tests.cluster.waiting import SOON
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared")]
 
 Json = dict[str, Any]
 Apply = Callable[[Json], None]
@@ -63,18 +65,18 @@ def test_a_box_is_a_node_that_says_where_it_stands_and_what_for(place: Place) ->
             assert "kubeedge" in node["status"]["nodeInfo"]["kubeletVersion"]
 
 
-def test_a_workload_is_ready_in_seconds_and_gone_in_seconds(place: Place, apply: Apply) -> None:
+def test_a_workload_runs_on_every_box_and_goes_when_it_is_deleted(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:1.0"))
-    place.until(lambda: all_ready(place), "every box runs scan", seconds=20)
+    place.until(lambda: all_ready(place), "every box runs scan")
     place.kubectl("delete", "daemonset", "scan", "--wait=false")
-    place.until(lambda: not place.pods(), "every pod is gone", seconds=20)
+    place.until(lambda: not place.pods(), "every pod is gone")
 
 
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_a_crashing_image_is_restarted_with_growing_pauses(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:2.0-crash1s-exit137"))
     place.until(lambda: statuses(place) and statuses(place)[0]["restartCount"] >= 2, "restarts are counted")
-    place.until(lambda: waiting(place) == {"CrashLoopBackOff"}, "the back-off shows", seconds=60)
+    place.until(lambda: waiting(place) == {"CrashLoopBackOff"}, "the back-off shows")
     last = statuses(place)[0]["lastState"]["terminated"]
     assert (last["exitCode"], last["reason"]) == (137, "Error")
 
@@ -82,20 +84,19 @@ def test_a_crashing_image_is_restarted_with_growing_pauses(place: Place, apply: 
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_an_image_that_cannot_be_pulled_is_tried_again_with_pauses(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:3.0-pullfail"))
-    place.until(lambda: waiting(place) == {"ErrImagePull"}, "the pull fails", seconds=20)
-    place.until(lambda: waiting(place) == {"ImagePullBackOff"}, "the back-off shows", seconds=40)
+    place.until(lambda: waiting(place) == {"ErrImagePull"}, "the pull fails")
+    place.until(lambda: waiting(place) == {"ImagePullBackOff"}, "the back-off shows")
 
 
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_a_pull_takes_its_time_and_stands_still_while_the_link_is_cut(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:4.0-pull4s"))
-    place.until(lambda: waiting(place) == {"ContainerCreating"}, "the pull goes on", seconds=20)
+    place.until(lambda: waiting(place) == {"ContainerCreating"}, "the pull goes on")
     place.cluster.cut(place.sites[0].name)
-    with pytest.raises(AssertionError, match="not within"):
-        place.until(lambda: all_ready(place), "it cannot be ready", seconds=8)
+    place.never(lambda: all_ready(place), seconds=8)  # twice what the pull takes
     healed = time.monotonic()
     place.cluster.heal(place.sites[0].name)
-    place.until(lambda: all_ready(place), "the pull ends after the cut", seconds=60)
+    place.until(lambda: all_ready(place), "the pull ends after the cut")
     assert time.monotonic() - healed > 1
 
 
@@ -116,11 +117,10 @@ def test_a_container_that_is_never_ready_fails_its_probe_until_it_is_well(place:
         container: Json = {"readinessProbe": {**probe, "periodSeconds": 1}} if probe else {}
         apply(daemons(place, f"scan:5.{kind}", name=kind, **container))
     expected = {kind: "running" if probe else "waiting" for kind, probe in PROBES.items()}
-    place.until(lambda: states(place) == expected, "all run but the one that has no probe to say it", seconds=40)
-    with pytest.raises(AssertionError, match="not within"):
-        place.until(lambda: any(is_ready(pod) for pod in place.pods()), "none is ready", seconds=4)
+    place.until(lambda: states(place) == expected, "all run but the one that has no probe to say it")
+    place.never(lambda: any(is_ready(pod) for pod in place.pods()), seconds=4)  # four rounds of the probes
     place.cluster.fault(place.boxes[0])
-    place.until(lambda: all(is_ready(pod) for pod in place.pods()), "all are ready once the box is well", seconds=40)
+    place.until(lambda: all(is_ready(pod) for pod in place.pods()), "all are ready once the box is well")
     assert [one["restartCount"] for one in statuses(place)] == [0] * len(PROBES)
 
 
@@ -136,12 +136,12 @@ def states(place: Place) -> dict[str, str]:
 @pytest.mark.fleet(sites=2, boxes=2)
 def test_a_fault_of_one_box_hits_a_running_container_there_and_nowhere_else(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:6.0"))
-    place.until(lambda: all_ready(place), "every box runs scan", seconds=20)
+    place.until(lambda: all_ready(place), "every box runs scan")
     sick, well = place.boxes
     place.cluster.fault(sick, Fault(image="*/scan:6.*", crash_after=0, exit_code=3))
     place.until(lambda: max(one["restartCount"] for one in statuses(place)) >= 1, "it crashes")
     place.cluster.fault(sick)
-    place.until(lambda: all_ready(place), "it recovers when the fault is gone", seconds=60)
+    place.until(lambda: all_ready(place), "it recovers when the fault is gone")
     counts = {p["spec"]["nodeName"]: p["status"]["containerStatuses"][0]["restartCount"] for p in place.pods()}
     assert counts[sick] >= 1
     assert counts[well] == 0
@@ -150,18 +150,18 @@ def test_a_fault_of_one_box_hits_a_running_container_there_and_nowhere_else(plac
 @pytest.mark.fleet(sites=2, boxes=2)
 def test_a_cut_site_goes_dark_and_catches_up_when_its_link_heals(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:7.0"))
-    place.until(lambda: all_ready(place), "every box runs scan", seconds=20)
+    place.until(lambda: all_ready(place), "every box runs scan")
     dark, lit = place.boxes
     place.cluster.cut(place.sites[0].name)
     place.cluster.wait_not_ready(dark)
     assert place.cluster.kube.ready_nodes()[lit]
     place.kubectl("patch", "daemonset", "scan", "--type=json", "--patch", NEW_IMAGE)
     place.kubectl("delete", "pod", "--field-selector", f"spec.nodeName={lit}", "--wait=false")
-    place.until(lambda: "registry.example/scan:7.1" in ready_images(place, lit), "the lit box has 7.1", seconds=30)
+    place.until(lambda: "registry.example/scan:7.1" in ready_images(place, lit), "the lit box has 7.1")
     place.kubectl("delete", "pod", "--field-selector", f"spec.nodeName={dark}", "--wait=false")
     assert ready_images(place, dark) != {"registry.example/scan:7.1"}
     place.cluster.heal(place.sites[0].name)
-    place.until(lambda: ready_images(place, dark) == {"registry.example/scan:7.1"}, "the dark one follows", seconds=90)
+    place.until(lambda: ready_images(place, dark) == {"registry.example/scan:7.1"}, "the dark one follows")
     place.cluster.wait_ready(dark)
 
 
@@ -177,7 +177,7 @@ def ready_images(place: Place, box: str) -> set[str]:
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_a_box_that_reboots_in_the_dark_runs_its_pod_again_from_its_own_disk(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:8.0"))
-    place.until(lambda: all_ready(place), "the box runs scan", seconds=20)
+    place.until(lambda: all_ready(place), "the box runs scan")
     (before,) = place.pods()
     box = place.boxes[0]
     place.cluster.cut(place.sites[0].name)
@@ -185,10 +185,10 @@ def test_a_box_that_reboots_in_the_dark_runs_its_pod_again_from_its_own_disk(pla
     place.cluster.wait_not_ready(box)
     place.cluster.start_box(box)
     log = place.cluster.record.place.box(box) / "pod-logs"
-    place.until(lambda: starts(log) == 2, "the pod runs again while the link is cut", seconds=60)
+    place.until(lambda: starts(log) == 2, "the pod runs again while the link is cut")
     place.cluster.heal(place.sites[0].name)
     place.cluster.wait_ready(box)
-    place.until(lambda: all_ready(place) and statuses(place)[0]["restartCount"] == 1, "it is told", seconds=60)
+    place.until(lambda: all_ready(place) and statuses(place)[0]["restartCount"] == 1, "it is told")
     assert place.pods()[0]["metadata"]["uid"] == before["metadata"]["uid"]
 
 
@@ -208,19 +208,19 @@ def test_a_frozen_box_is_given_up_and_comes_back(place: Place) -> None:
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_a_reimaged_box_enrols_again_and_its_node_keeps_labels_and_pods(place: Place, apply: Apply) -> None:
     apply(daemons(place, "scan:9.0"))
-    place.until(lambda: all_ready(place), "the box runs scan", seconds=20)
+    place.until(lambda: all_ready(place), "the box runs scan")
     box = place.boxes[0]
     folder = place.cluster.record.place.box(box)
     certificate = (folder / "server.crt").read_bytes()
     place.cluster.stop_box(box)
     place.cluster.wait_not_ready(box)
     place.cluster.reimage_box(box)
-    place.until((folder / "server.crt").exists, "it has a certificate", seconds=60)
+    place.until((folder / "server.crt").exists, "it has a certificate")
     assert (folder / "server.crt").read_bytes() != certificate
-    place.until(lambda: starts(folder / "pod-logs") == 1, "the pod is started on the new disk", seconds=90)
+    place.until(lambda: starts(folder / "pod-logs") == 1, "the pod is started on the new disk")
     place.cluster.wait_ready(box)
     assert place.node(box)["metadata"]["labels"].items() >= place.selector.items()
-    place.until(lambda: all_ready(place), "the pod is ready", seconds=60)
+    place.until(lambda: all_ready(place), "the pod is ready")
 
 
 def test_a_service_account_may_do_what_it_was_given_and_no_more(place: Place, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_service_account_may_do_what_it_was_given_and_no_more(place: Place, tm
 @pytest.mark.fleet(sites=1, boxes=1)
 def test_a_prepull_job_brings_an_image_to_a_box(place: Place, apply: Apply) -> None:
     image = f"registry.example/prepulled:{place.namespace}"
-    template = {"images": [image], "nodeNames": [place.boxes[0]], "concurrency": 1, "timeoutSeconds": 60}
+    template = {"images": [image], "nodeNames": [place.boxes[0]], "concurrency": 1, "timeoutSeconds": int(SOON)}
     name = f"prepull-{place.namespace}"
     apply(
         {
@@ -247,7 +247,7 @@ def test_a_prepull_job_brings_an_image_to_a_box(place: Place, apply: Apply) -> N
         }
     )
     path = f"/apis/operations.kubeedge.io/v1alpha2/imageprepulljobs/{name}"
-    place.until(lambda: phase(place, path) == "Completed", f"the job is done: {phase(place, path)}", seconds=60)
+    place.until(lambda: phase(place, path) == "Completed", f"the job is done: {phase(place, path)}")
     place.cluster.kube.delete(path)
     assert image in (place.cluster.record.place.box(place.boxes[0]) / "runtime.json").read_text()
 
@@ -267,3 +267,9 @@ def test_a_box_can_be_added_to_a_running_fleet(place: Place) -> None:
     assert (labels["edgefleet.io/role"], labels["edgefleet.io/site"], labels["rack"]) == ("gateway", site, "3")
     place.cluster.remove_box(name)
     assert place.cluster.kube.get(f"/api/v1/nodes/{name}") is None
+
+
+def test_no_folder_of_the_machine_is_touched(cluster: Cluster) -> None:
+    shared = [Path(name) for name in ("/var/lib/kubeedge", "/var/log/containers", "/var/lib/kubelet", "/etc/kubeedge")]
+    began = (cluster.record.place.pki / "apiserver.crt").stat().st_mtime
+    assert [path for path in shared if path.exists() and path.stat().st_mtime >= began] == []

@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,15 +34,15 @@ from cloud.rollout.status import (
     WaitingOn,
 )
 from simulator.cluster import Cluster
+from tests.cluster.waiting import until
 from tests.resources import BAD, CONTAINER, FULL, GOOD, TEMPLATE, Bad, Json, box, release
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared")]
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 NAMESPACE = f"custom-resources-{uuid4().hex[:8]}"  # of this run: the cluster may be one that was there before
 OURS = "edgefleet.test/made-by"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-ESTABLISHED_SECONDS = 30
 CHANGE_SECONDS = 2  # a small release takes 5 ms, this one of 450 KB about 100
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STRICT = {"fieldValidation": "Strict"}  # as kubectl asks: an unknown field is an error
@@ -69,15 +69,14 @@ def api(cluster: Cluster) -> Iterator[Api]:
 
 def established(api: Api, kind: Kind) -> None:
     """Return when the kind can be used."""
-    deadline = time.monotonic() + ESTABLISHED_SECONDS
-    while time.monotonic() < deadline:
-        try:
+
+    def served() -> bool:
+        with suppress(SpecError):
             api.every(collection(kind.kind))
-        except SpecError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"{kind.kind} was not served within {ESTABLISHED_SECONDS} s")
+            return True
+        return False
+
+    until(served, f"{kind.kind} is served")
 
 
 def collection(kind: str) -> str:

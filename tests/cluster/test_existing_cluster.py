@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from simulator.cluster import Cluster
 from simulator.existing import endpoint
 from simulator.fleet import Fleet, usual_fleet
 from simulator.progress import ClusterError, Step
+from tests.cluster.waiting import until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("existing")]
 
 NAMESPACE = "/api/v1/namespaces/kubeedge"
 
@@ -35,22 +35,19 @@ def test_boxes_join_a_cluster_and_leave_it_as_it_was(host: Cluster, tmp_path: Pa
     for name in ("cloudcore", "controllermanager"):
         host.keeper.signal(name, signal.SIGKILL)
     host.kube.delete(NAMESPACE)
-    wait_until_gone(host)
+    gone(host)
     told: list[Step] = []
     with Cluster.up(usual_fleet(1, 1), tmp_path / "guest", existing=host.kubeconfig, report=told.append) as guest:
         assert host.kube.ready_nodes() == {"tc-001-scan-1": True}
         assert not {"etcd", "kube-apiserver", "kube-scheduler"} & guest.keeper.pids().keys()
     assert any("which is there already" in step.what for step in told)
-    wait_until_gone(host)
+    gone(host)
     assert host.kube.ready_nodes() == {}
 
 
-def wait_until_gone(host: Cluster) -> None:
-    """Namespaces go slowly: everything in them goes first."""
-    deadline = time.monotonic() + 120
-    while host.kube.get(NAMESPACE) is not None:
-        assert time.monotonic() < deadline, "the namespace kubeedge stays"
-        time.sleep(0.2)
+def gone(host: Cluster) -> None:
+    """Return when the namespace has gone: slowly, for everything in it goes first."""
+    until(lambda: host.kube.get(NAMESPACE) is None, "the namespace kubeedge goes")
 
 
 def test_a_kubeconfig_that_leads_nowhere_is_told() -> None:

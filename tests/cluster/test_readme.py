@@ -13,6 +13,7 @@ import pytest
 from simulator.cluster import Cluster
 from simulator.fleet import Box, Fleet, Site
 from simulator.operating import install
+from tests.cluster.waiting import SOON
 
 TREE: Final = Path(__file__).resolve().parents[2]
 ELSEWHERE: Final = {  # commands that take minutes, or need the demo: the test that runs them
@@ -70,7 +71,7 @@ def test_every_command_of_the_readme_ends_well(cluster: Cluster, tmp_path: Path)
             env=environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=SOON,
             check=False,
         )
         assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.realbox import BELT, BOX, CONVERGE_SECONDS, SITE, WEB, Stand, need_a_box, stand, wait
+from tests.cluster.realbox import BELT, BOX, SITE, WEB, Stand, need_a_box, stand, wait
 from tests.cluster.truth import Watch
 
-pytestmark = [pytest.mark.cluster, pytest.mark.edgebox]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.edgebox,
+    pytest.mark.xdist_group("real box"),
+    pytest.mark.timeout(600),
+]
 
 
 UNHEARD, STARTED, READY = "before the box hears", "with the new container started", "with the new container ready"
@@ -36,7 +41,7 @@ def running_stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def at(running_stand: Stand) -> Iterator[Stand]:
     """The stand, settled; whatever a test leaves cut or killed is put right for the next."""
-    running_stand.settle(45)
+    running_stand.settle()
     yield running_stand
     running_stand.cluster.heal(SITE.name)
     for program in {"containerd", "edgecore"} - running_stand.box.keeper.pids().keys():
@@ -58,7 +63,7 @@ def test_an_online_box_changes_over_without_a_gap_and_without_an_overlap(at: Sta
     with at.watch() as watch:
         labels = at.labels()
         old = at.release_next()
-        wait(both_moved, at.told, 30)
+        wait(both_moved, at.told)
         at.succeed()
     for workload, cutover in ((WEB, "Recreate"), (BELT, "Surge")):
         at.figures[f"online, {cutover}: label to new Ready"] = watch.first_ready(workload, at.version) - moved[workload]
@@ -72,26 +77,26 @@ def test_a_dark_box_is_let_be_and_works_on_without_edgecore_and_follows_when_it_
         at.cluster.wait_not_ready(BOX.name)
         labels, before = at.labels(), {one.workload: one.pid for one in at.running()}
         old = at.release_next()
-        wait(lambda: [deferred(at, workload) for workload in (WEB, BELT)] == [1, 1], at.told, 30)
+        wait(lambda: [deferred(at, workload) for workload in (WEB, BELT)] == [1, 1], at.told)
 
         at.box.kill("edgecore")
         os.kill(before[WEB], signal.SIGKILL)
-        wait(lambda: {one.pid for one in at.running()} == {before[BELT]}, lambda: "the killed process to end", 10)
+        wait(lambda: {one.pid for one in at.running()} == {before[BELT]}, lambda: "the killed process to end")
         at.box.start("edgecore")
         at.figures["dark: edgecore started to killed workload Ready"] = wait(
-            lambda: at.is_at(old), lambda: f"a restart on the box itself: {at.states()}", 60
+            lambda: at.is_at(old), lambda: f"a restart on the box itself: {at.states()}"
         )
         restarted = at.running()
         at.box.kill("containerd")
         assert at.answer() == old
         at.box.start("containerd")
-        wait(lambda: at.by_containerd() == at.images(old), lambda: "containerd to know its containers again", 20)
+        wait(lambda: at.by_containerd() == at.images(old), lambda: "containerd to know its containers again")
         assert at.running() == restarted
         assert at.labels() == labels
 
         at.cluster.heal(SITE.name)
         at.figures["dark, edgecore and containerd killed: link back to new version Ready"] = wait(
-            lambda: at.is_at(at.version), lambda: f"catching up: {at.states()}", CONVERGE_SECONDS
+            lambda: at.is_at(at.version), lambda: f"catching up: {at.states()}"
         )
         at.succeed()
     cutovers_held(watch)
@@ -104,18 +109,18 @@ def test_a_link_cut_on_the_way_leaves_exactly_one_version_once_it_is_back(at: St
         if moment == UNHEARD:
             at.cluster.cut(SITE.name)  # nobody knows it yet: the node is still Ready
         at.release_next()
-        wait(lambda: changed(labels, at.labels()) == {WEB, BELT}, at.told, 30)
+        wait(lambda: changed(labels, at.labels()) == {WEB, BELT}, at.told)
         if moment != UNHEARD:
-            wait(lambda: (BELT, at.version, moment == READY) in at.states(), lambda: f"{moment}: {at.states()}", 30)
+            wait(lambda: (BELT, at.version, moment == READY) in at.states(), lambda: f"{moment}: {at.states()}")
             at.cluster.cut(SITE.name)
 
         at.box.kill("edgecore")
         at.box.start("edgecore")
-        wait(at.edgecore_is_well, lambda: "edgecore to take the box over in the dark", 30)
+        wait(at.edgecore_is_well, lambda: "edgecore to take the box over in the dark")
         assert at.by_containerd()
         at.cluster.heal(SITE.name)
         at.figures[f"cut {moment}, edgecore killed: link back to new version alone"] = wait(
-            lambda: at.is_at(at.version), lambda: f"{at.version} alone, not {at.states()}", CONVERGE_SECONDS
+            lambda: at.is_at(at.version), lambda: f"{at.version} alone, not {at.states()}"
         )
         at.succeed()
     cutovers_held(watch)
@@ -125,7 +130,7 @@ def test_a_failed_release_goes_back_and_downloads_nothing_for_it(at: Stand) -> N
     good, before, known = at.version, len(at.registry.sent), at.known_images()
     with at.watch() as watch:
         at.release("bad")
-        wait(lambda: all(at.status(workload, "bad").get("failures") for workload in (WEB, BELT)), at.told, 90)
+        wait(lambda: all(at.status(workload, "bad").get("failures") for workload in (WEB, BELT)), at.told)
         at.settle()
     cutovers_held(watch)
     assert {one.version for _, found in watch.seen for one in found} == {good, "bad"}
@@ -146,7 +151,7 @@ def test_a_box_imaged_anew_comes_back_with_its_version(at: Stand) -> None:
     at.cluster.wait_not_ready(BOX.name)  # imaging takes longer than that
     begun = time.monotonic()
     at.box.power_on()
-    wait(lambda: at.is_at(at.version), lambda: f"{at.version} alone, not {at.states()}", CONVERGE_SECONDS)
+    wait(lambda: at.is_at(at.version), lambda: f"{at.version} alone, not {at.states()}")
     at.figures["imaged anew: power on to both workloads Ready"] = time.monotonic() - begun
     at.settle()
     assert at.labels() == labels

@@ -8,11 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,12 +23,12 @@ from cloud.fleet.imports import Wish
 from cloud.fleet.resource import API_VERSION, GROUP, VERSION
 from cloud.fleet.site import SiteSpec
 from simulator.cluster import Cluster
+from tests.cluster.waiting import SOON, until
 from tests.resources import Json
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared")]
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
-RUN_SECONDS = 60
 MANY = 200
 
 
@@ -52,7 +50,7 @@ class Importer:
     def run(self, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
         command = [*self.command(file), *options]
         return subprocess.run(
-            command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=RUN_SECONDS
+            command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=SOON
         )
 
     def command(self, file: Path) -> list[str]:
@@ -134,7 +132,7 @@ def test_at_a_terminal_the_answer_decides(importer: Importer, answer: str, writt
         importer.command(importer.file("a,UTC,,1")), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as run:
         os.write(ours, answer.encode())
-        output, _ = run.communicate(timeout=RUN_SECONDS)
+        output, _ = run.communicate(timeout=SOON)
     os.close(ours)
     os.close(theirs)
     assert b"Write these 1 sites?" in output
@@ -179,23 +177,14 @@ def test_a_site_that_appeared_since_the_preview_is_not_overwritten(importer: Imp
     assert importer.kept["a"]["timeZone"] == "UTC"
 
 
-def when(condition: Callable[[], Any]) -> None:
-    """Return when the condition holds."""
-    deadline = time.monotonic() + RUN_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail("it never came to that")
-        time.sleep(0.02)
-
-
 def test_an_import_that_was_interrupted_is_simply_run_again(importer: Importer) -> None:
     file = importer.file(*(f"{number:03},UTC,site {number},{number + 1}" for number in range(MANY)))
     with subprocess.Popen(
         [*importer.command(file), "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as run:
-        when(lambda: importer.kept)
+        until(lambda: importer.kept, "the first is written")
         run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=RUN_SECONDS)
+        _, said = run.communicate(timeout=SOON)
     written = len(importer.kept)
     assert 0 < written < MANY
     assert run.returncode == 1

@@ -65,7 +65,7 @@ class RealSide:
         return f"{root}{f'/namespaces/{namespace}' if namespace else ''}/{RESOURCES[kind].plural}"
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
+@pytest.fixture(params=["fake", pytest.param("real", marks=[pytest.mark.cluster, pytest.mark.xdist_group("contract")])])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     if request.param == "fake":
         yield FakeSide()
