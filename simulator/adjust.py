@@ -9,13 +9,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simulator.patience import STALL_SECONDS
 from simulator.tables import FileError
 
 SPAN: Final = re.compile(r"(\d+)([smhd])")
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FAST_SOAK: Final = 5  # seconds a stage is watched at most; a simulated crash shows within 3
 FAST_READY: Final = 3  # seconds
-FAST_TIMEOUT: Final = 45  # seconds of online time
+FAST_TIMEOUT: Final = 60 + STALL_SECONDS  # seconds of online time: no good version is stopped for KubeEdge's sake
 BEFORE: Final = "before-rehearsal"  # tag of the image that boxes run before, and end of that release's name
 
 Manifest = dict[str, Any]

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from simulator.adjust import FAST_READY, FAST_SOAK, FAST_TIMEOUT
 from simulator.cli_cluster import help_text, keep
 from simulator.cli_demo import stopping
 from simulator.expectations import ALWAYS, EXPECTATIONS
@@ -28,6 +29,7 @@ EXIT_CODES: Final = (
 )
 WRONG_INPUT: Final = 2
 NOT_CARRIED_OUT: Final = 3
+FAST: Final = f"Shorten soaks to {FAST_SOAK}s, readyFor to {FAST_READY}s, timeout to {FAST_TIMEOUT}s; no retries."
 
 
 def rehearse(  # noqa: PLR0913 - each is an option that a person may give
@@ -40,9 +42,7 @@ def rehearse(  # noqa: PLR0913 - each is an option that a person may give
     previous: Annotated[
         Path | None, typer.Option(help="The release before. Default: the same with a stand-in image.")
     ] = None,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Shorten soaks to 5s, readyFor to 3s, timeout to 45s; no retries.")
-    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
     real_time: Annotated[bool, typer.Option("--real-time", help="Keep the release's windows.")] = False,
     expect_stop: Annotated[
         bool, typer.Option("--expect-stop", help="To be stopped is right: then 0, and 1 where it is not stopped.")

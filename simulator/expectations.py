@@ -239,6 +239,16 @@ def sites_before(stages: tuple[Stage, ...], name: str) -> frozenset[str]:
     return frozenset(site for stage in stages[:position] for site in stage.sites)
 
 
+def may_yet_hold(evidence: Evidence, case: Case) -> frozenset[str]:
+    """The expectations that a release which stands still may come to meet later, by boxes that are under way."""
+    last = evidence.last(case.release)
+    if last and last.breach:
+        return frozenset({"back-again"} if case.reverts else ())
+    if last and last.phase == "Succeeded":
+        return frozenset({"released", "dark-boxes-move-once"})
+    return frozenset()
+
+
 EXPECTATIONS: Final[Mapping[str, Expectation]] = MappingProxyType(
     {
         "released": Expectation("every box gets the new version", released),

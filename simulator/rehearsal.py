@@ -6,7 +6,7 @@ from typing import Final
 
 from simulator.course import Line, Sign, count, course, darkness
 from simulator.evidence import Evidence
-from simulator.expectations import ALWAYS, EXPECTATIONS, Case, forward
+from simulator.expectations import ALWAYS, EXPECTATIONS, Case, forward, may_yet_hold
 from simulator.scenario import Ending, Scenario
 from simulator.timeline import Act, stands_still
 
@@ -123,6 +123,13 @@ def judged(evidence: Evidence, asked: Asked) -> list[Result]:
         if finding := expectation.judge(evidence, asked.case):
             results.append(Result(name, expectation.promise, finding.ok, finding.happened, finding.seconds))
     return results
+
+
+def outstanding(evidence: Evidence, scenario: Scenario, case: Case) -> tuple[str, ...]:
+    """The expectations that do not hold yet, and may once the boxes that are under way have arrived."""
+    later = may_yet_hold(evidence, case)
+    found = [(name, EXPECTATIONS[name].judge(evidence, case)) for name in wanted(scenario) if name in later]
+    return tuple(name for name, finding in found if finding and not finding.ok)
 
 
 def lines_of(evidence: Evidence, asked: Asked, acts: Mapping[Act, float | None]) -> tuple[Line, ...]:

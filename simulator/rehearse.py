@@ -11,16 +11,17 @@ from simulator.expectations import Case
 from simulator.files import Files, Wish
 from simulator.fleet import Fleet, node_labels
 from simulator.narrate import Narrator
+from simulator.patience import STALL_SECONDS
 from simulator.progress import ClusterError
-from simulator.rehearsal import Asked, Report, report
-from simulator.scenario import Deed, Moment
+from simulator.rehearsal import Asked, Report, outstanding, report
+from simulator.scenario import Deed, Moment, Scenario
 from simulator.standins import devices, stand_ins
 from simulator.tables import FileError
 from simulator.theatre import Theatre
 from simulator.timeline import Act, Ground, due, resolve, some, stands_still, still_to_come
 
 BASELINE_SECONDS: Final = 180.0
-SETTLE_SECONDS: Final = 40.0  # for boxes still under way when the release has come to its end
+SETTLE_SECONDS: Final = 40.0 + STALL_SECONDS  # for boxes still under way when the release has come to its end
 COLLECTIONS: Final = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Secret": "/api/v1/namespaces/{}/secrets",
@@ -82,6 +83,7 @@ def rehearse(stage: Theatre, wish: Wish, files: Files, narrator: Narrator) -> Re
     played.created = stage.release(plan.release.manifest)
     narrator.say(played.created, Sign.STEP, f"{plan.name} is created: {plan.image}")
     play(stage, wish, plan, played, narrator)
+    settle(stage, plan, files.scenario, case_of(stage, plan, played))
     narrator.quiet()
     return judge(stage, wish, files, plan, played)
 
@@ -161,7 +163,6 @@ def play(stage: Theatre, wish: Wish, plan: Plan, played: Played, narrator: Narra
         left = [act for act in plan.acts if act not in played.done]
         if stands_still(last) and not still_to_come(left, played.created, seen):
             break
-    settle(stage, plan)
 
 
 def perform(stage: Theatre, act: Act, plan: Plan, played: Played, narrator: Narrator) -> None:
@@ -193,10 +194,14 @@ def approve(stage: Theatre, plan: Plan, played: Played, last: Release, narrator:
     narrator.say(played.approvals[name], Sign.GOOD, f"the rehearsal approves stage {name}")
 
 
-def settle(stage: Theatre, plan: Plan) -> None:
-    """Wait until no box within reach is under way any more, or for as long as one may be."""
+def settle(stage: Theatre, plan: Plan, scenario: Scenario, case: Case) -> None:
+    """Wait until no box within reach is under way any more, or for as long as one may be.
+
+    The release is told to stand still before its boxes are seen to: what they still have to bring is waited for too.
+    """
     for evidence in stage.looks(SETTLE_SECONDS):
-        if all(at_rest(evidence, box, plan) for box in plan.ground.boxes_in_order()):
+        resting = all(at_rest(evidence, box, plan) for box in plan.ground.boxes_in_order())
+        if resting and not outstanding(evidence, scenario, case):
             return
 
 
@@ -207,22 +212,27 @@ def at_rest(evidence: Evidence, box: str, plan: Plan) -> bool:
     return not node.ready or node.wants(workload) == evidence.running_on(box, workload)
 
 
-def judge(stage: Theatre, wish: Wish, files: Files, plan: Plan, played: Played) -> Report:
-    """Judge what was seen."""
+def case_of(stage: Theatre, plan: Plan, played: Played) -> Case:
+    """What is known of the release beforehand, and what the rehearsal did to it."""
     spec = plan.release.manifest["spec"]
-    sites, boxes = list(plan.ground.sites), plan.ground.boxes_in_order()
-    case = Case(
+    return Case(
         release=plan.name,
         workload=spec["workload"]["name"],
         before=plan.baseline["metadata"]["name"],
         ground=plan.ground,
         created=played.created,
-        parallel_sites=share_of(spec["budget"]["maxParallelSites"], len(sites)),
+        parallel_sites=share_of(spec["budget"]["maxParallelSites"], len(plan.ground.sites)),
         boxes_per_site=boxes_at_once(plan, spec["budget"]["maxUnavailablePerSite"]),
         reverts=spec["onFailure"]["revertBox"],
         cut=frozenset(stage.ever_dark),
         approvals=played.approvals,
     )
+
+
+def judge(stage: Theatre, wish: Wish, files: Files, plan: Plan, played: Played) -> Report:
+    """Judge what was seen."""
+    case = case_of(stage, plan, played)
+    sites, boxes = list(plan.ground.sites), plan.ground.boxes_in_order()
     fleet = files.fleet
     told = f"{count(len(fleet.sites), 'site', 'sites')}, {count(len(list(fleet.boxes())), 'box', 'boxes')}; "
     told += f"the release targets {count(len(boxes), 'box', 'boxes')} at {count(len(sites), 'site', 'sites')}"

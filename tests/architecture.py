@@ -31,6 +31,7 @@ PURE_ALONE = (
     "simulator/expectations.py",
     "simulator/fleet.py",
     "simulator/fleetfile.py",
+    "simulator/patience.py",
     "simulator/play.py",
     "simulator/rehearsal.py",
     "simulator/rendering.py",

@@ -40,7 +40,7 @@ def test_fast_shortens_by_a_stated_rule_and_says_each_change() -> None:
     made = adjusted(RELEASE, fast=True, real_time=False)
     spec = made.manifest["spec"]
     assert [stage["soak"] for stage in spec["stages"]] == ["5s", "2s"]
-    assert spec["health"] == {"readyFor": "3s", "timeout": "45s"}
+    assert spec["health"] == {"readyFor": "3s", "timeout": "120s"}
     assert spec["onFailure"]["retries"] == 0
     assert [change.partition(":")[0] for change in made.changes] == [
         "control",

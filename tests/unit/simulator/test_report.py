@@ -10,11 +10,11 @@ import pytest
 from simulator import play
 from simulator.course import Line, Sign, course, darkness
 from simulator.fleet import Role, usual_fleet
-from simulator.rehearsal import Asked, Report, report, summary, verdict_on
+from simulator.rehearsal import Asked, Report, outstanding, report, summary, verdict_on
 from simulator.rendering import as_json, as_junit
 from simulator.scenario import Deed, Ending, Scenario, When
 from simulator.timeline import Act
-from tests.unit.simulator.seen import Seen, release, stage
+from tests.unit.simulator.seen import NEW, OLD, Seen, release, stage
 
 CALM = Scenario("calm", "Nothing goes wrong.", Ending.RELEASED, (), ())
 
@@ -56,6 +56,28 @@ def test_a_stopped_release_ends_with_one_unless_that_is_right() -> None:
     assert found.exit_code(stop_is_right=False) == 1
     assert found.exit_code(stop_is_right=True) == 0
     assert summary(found) == "scan-2 would have been stopped after 10 s: 1 of 1 failed."
+
+
+@pytest.mark.parametrize("reverts", [True, False])
+def test_after_a_stop_it_is_waited_for_the_boxes_that_go_back(reverts: bool) -> None:
+    drill = Scenario("crash", "It crashes.", Ending.STOPPED, ("first-stage-only", "back-again"), ())
+    seen = Seen().wants(11, "b1", OLD, NEW).told(release(20, "Paused", breach="1 of 1 failed."))
+    late = outstanding(seen.evidence(), drill, seen.case(reverts=reverts))
+    assert late == (("back-again",) if reverts else ())
+    seen.wants(22, "b1", OLD)
+    assert outstanding(seen.evidence(), drill, seen.case(reverts=reverts)) == ()
+
+
+def test_after_success_it_is_waited_for_pods_that_are_not_seen_ready_yet() -> None:
+    seen = Seen().moves(11, "b1").moves(21, "b2").told(release(30, "Succeeded"))
+    assert outstanding(seen.evidence(), CALM, seen.case()) == ("released",)
+    assert outstanding(seen.moves(31, "b3").evidence(), CALM, seen.case()) == ()
+
+
+def test_what_a_release_that_goes_on_or_fails_as_a_whole_lacks_is_not_waited_for() -> None:
+    for phase in ("Rolling", "Failed"):
+        seen = Seen().told(release(20, phase))
+        assert outstanding(seen.evidence(), CALM, seen.case()) == ()
 
 
 def test_a_release_that_cannot_be_carried_out_counts_as_stopped() -> None:
