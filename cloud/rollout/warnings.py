@@ -10,7 +10,7 @@ from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
 
 PATIENT: Final = timedelta(minutes=2)
-"""KubeEdge 1.23 may lose an answer while it reconnects, and its kubelet then stands still for 60 s (measured: 63 s)."""
+"""KubeEdge 1.23 may lose an answer inside a box, and its kubelet then stands still for 60 s (measured: 63 s)."""
 _SHOWN: Final = 5
 _MOST: Final = 20  # the status has room for so many
 
@@ -30,7 +30,7 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
         yield f"{len(blind)} sites have no time zone, so their windows never open; create EdgeSites: {_list(blind)}."
     if spec.health.timeout < PATIENT:
         timeout = format_duration(spec.health.timeout)
-        yield f"health.timeout {timeout} is short: a box that reconnects may take a minute longer; give it 2m or more."
+        yield f"health.timeout {timeout} is short: KubeEdge may keep a box silent for a minute; give it 2m or more."
     for window in never_fits(spec.windows, spec.health.timeout):
         timeout = format_duration(spec.health.timeout)
         yield f"Window {window.from_:%H:%M} to {window.to:%H:%M} is shorter than health.timeout {timeout}: never used."
