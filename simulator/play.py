@@ -57,7 +57,7 @@ def bad_vision() -> Manifest:
             {"name": "canary", "upTo": 1, "soak": "10s"},
             {"name": "rest", "upTo": "100%", "soak": "10s"},
         ],
-        "health": {"readyFor": "5s", "timeout": "1m", "maxRestarts": 0},
+        "health": {"readyFor": "5s", "timeout": "2m", "maxRestarts": 0},
         "onFailure": {"retries": 0, "action": "RollbackAll"},
     }
     return release(Role.VISION, "2.0-bad", spec)
