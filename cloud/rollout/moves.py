@@ -1,6 +1,7 @@
 """Which labels of a node change when a box goes forward or back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from cloud.rollout.actions import Move
@@ -58,6 +59,22 @@ def way_back(box: Box, version: str, versions: Mapping[str, Version]) -> frozens
     """Return the versions the box is left with without this one: what is still beside it, else what it ran before."""
     known = [one for one in box.previous if one in versions and one != version]
     return box.versions - {version} or frozenset(known[:1])
+
+
+def carried_out(moves: Iterable[Move], boxes: Iterable[Box]) -> tuple[Box, ...]:
+    """Return all the boxes as they are once the nodes have been patched; their pods follow later."""
+    made = {move.box: move for move in moves}
+    return tuple(patched(box, made[box.name]) if box.name in made else box for box in boxes)
+
+
+def patched(box: Box, move: Move) -> Box:
+    """Return the box as its node is after the patch, with the pods it has before."""
+    return replace(
+        box,
+        versions=move.on(box.versions),
+        previous=box.previous if move.previous is None else move.previous,
+        reverted=box.reverted if move.reverted is None else move.reverted,
+    )
 
 
 def _remembered(box: Box, version: str, others: frozenset[str]) -> tuple[str, ...]:

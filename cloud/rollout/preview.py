@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cloud.rollout.actions import Move, Plan
+from cloud.rollout.moves import patched
 from cloud.rollout.ownership import snapshot
 from cloud.rollout.plan import plan
 from cloud.rollout.release import Approval
@@ -196,16 +197,9 @@ class _Run:
 
 def _moved(box: Box, move: Move) -> Box:
     """Return the box after the patch: old pods are gone at once, new ones are not ready yet."""
-    versions = (box.versions | move.add) - move.remove
     kept = [pod for pod in box.pods if pod.version not in move.remove]
     new = [Pod(name=f"{box.name}-{version}", version=version) for version in sorted(move.add)]
-    return replace(
-        box,
-        versions=versions,
-        pods=(*kept, *new),
-        previous=box.previous if move.previous is None else move.previous,
-        reverted=box.reverted if move.reverted is None else move.reverted,
-    )
+    return replace(patched(box, move), pods=(*kept, *new))
 
 
 def _ready(box: Box) -> Box:

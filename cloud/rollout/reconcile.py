@@ -2,7 +2,7 @@
 
 The order of writes is the safety: DaemonSets, then the status, locked to the revision that was planned on, then the
 nodes. So a box under way is in the status before its labels change, and of two operators that plan on the same state
-only one gets to move boxes.
+only one gets to move boxes. An older release is planned on the boxes as the newer ones have left them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,7 @@ from cloud.rollout import history, ownership
 from cloud.rollout.actions import Move, Note, Plan, Severity
 from cloud.rollout.cluster import Answer, Cluster, Conflict, Missing, Refused, Verb, Write, manifest
 from cloud.rollout.mirror import Held
+from cloud.rollout.moves import carried_out
 from cloud.rollout.plan import plan
 from cloud.rollout.snapshot import Fleet, Standing, Version
 from cloud.rollout.start import begin, failed, image_of, impossible, predecessor
@@ -44,7 +45,7 @@ class Decision:
 class Look:
     """One look at a workload. What has been written stands in ``answers`` even if the look ends with an error."""
 
-    held: Held
+    held: Held  # the boxes as this look has left them so far
     cluster: Cluster
     registry: Registry
     now: datetime
@@ -115,6 +116,9 @@ class Look:
             view = self._write_status(view, decided.status)
         key = self.held.key
         self._raise_first(self._write([_node_patch(key, move) for move in decided.moves]))
+        if decided.moves:
+            fleet = self.held.fleet
+            self.held = replace(self.held, fleet=replace(fleet, boxes=carried_out(decided.moves, fleet.boxes)))
         self._tell(view, decided.notes)
         return view
 

@@ -294,6 +294,43 @@ def test_a_move_is_one_patch_of_labels_and_memory() -> None:
     assert patch.manifest["metadata"]["annotations"] == {"previous.edgefleet.io/default.scan": first}
 
 
+def test_an_older_release_counts_the_boxes_that_a_newer_one_has_moved_in_the_same_look() -> None:
+    fake = cluster()
+    for name, wave in (("box-1", "a"), ("box-2", "b")):
+        fake.create(Kind.NODE, raw_node(name, labels={"wave": wave}))
+    budget = {"maxParallelSites": "100%", "maxUnavailablePerSite": 1}
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    workload = {"name": "scan", "cutover": "Recreate"}
+    everywhere = {"workload": {**workload, "image": "scan:2"}, "budget": budget}
+    first_wave = {
+        "workload": {**workload, "image": "scan:3"},
+        "budget": budget,
+        "targets": {"selector": {"matchLabels": {"wave": "a"}}},
+    }
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z", spec=everywhere))
+    fake.create(Kind.RELEASE, raw_release("three", created="2026-03-02T11:40:00Z", spec=first_wave))
+    before = len(fake.writes)
+    look(fake, now)
+    assert [one.name for one in fake.writes[before:] if one.kind is Kind.NODE] == ["box-1"]
+    settle(fake, now)
+    assert [one.name for one in fake.writes[before:] if one.kind is Kind.NODE] == ["box-1", "box-2"]
+
+
+def test_an_older_release_plans_on_a_box_as_a_newer_one_has_left_it_in_the_same_look() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    now = settle(fake, now)
+    two = fake.get(Kind.RELEASE, "two", "default")
+    two["spec"]["control"] = {"abort": "Rollback"}
+    fake.create(Kind.RELEASE, two)
+    look(fake, now)
+    assert status(fake, "one")["counts"]["targeted"] == 1, "the box is its own again at once"
+    assert status(fake, "one")["counts"]["pending"] == 0
+
+
 def test_rollback_is_remembered_on_the_box_and_forgotten_with_the_next_move() -> None:
     fake = cluster("box-1")
     fake.create(Kind.RELEASE, raw_release("one"))
