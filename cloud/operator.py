@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -19,10 +20,11 @@ from cloud.rollout.cluster import Missing
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.handlers import kopf_settings, quiet, registry_of
 from cloud.rollout.kube import KubeCluster, access
+from cloud.rollout.leadership import Deposed, Leadership
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.peering import rival
+from cloud.rollout.peering import Signatures, signatures, together
 from cloud.rollout.registry import Registries
-from cloud.rollout.worker import Blind, Deposed, Work
+from cloud.rollout.worker import Blind, Work
 from cloud.settings import OperatorSettings
 
 PEERINGS: Final = "/apis/kopf.dev/v1"
@@ -66,7 +68,7 @@ async def _operate(settings: OperatorSettings, cluster: KubeCluster, configurati
         pace=settings.pace_seconds,
         audit_every=settings.audit_seconds,
         namespaces=settings.namespaces,
-        rival=_rival_check(cluster, settings, identity, priority) if settings.peering else None,
+        leadership=Leadership(_peering(cluster, settings, identity, priority) if settings.peering else None),
     )
     stop = asyncio.Event()
     log.info("starting", identity=identity, cluster=configuration.host, namespaces=settings.namespaces or "all")
@@ -119,14 +121,16 @@ def _priority() -> int:
     return 2**53 - time.time_ns() // 1000  # fits the integers that JSON carries safely
 
 
-def _rival_check(cluster: KubeCluster, settings: OperatorSettings, identity: str, priority: int) -> Any:  # noqa: ANN401
+def _peering(
+    cluster: KubeCluster, settings: OperatorSettings, identity: str, priority: int
+) -> Callable[[datetime], Signatures]:
     paths = [f"{path}/{settings.peering}" for path in _peering_paths(settings)]
 
-    def ask(now: datetime) -> str | None:
+    def read(now: datetime) -> Signatures:
         statuses = (cluster.get(path).get("status") for path in paths)
-        return next((other for one in statuses if (other := rival(one or {}, identity, priority, now))), None)
+        return together(signatures(one or {}, identity, priority, now) for one in statuses)
 
-    return ask
+    return read
 
 
 def _peering_paths(settings: OperatorSettings) -> list[str]:

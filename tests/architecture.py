@@ -18,6 +18,7 @@ TECHNOLOGY = {
     "registry": "talks to a container registry",
     "metrics": "counts into the Prometheus client",
     "handlers": "composition: kopf calls it",
+    "leadership": "composition: asks the cluster who leads, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
     "procfs": "reads the machine",
     "terminal": "writes to the terminal",

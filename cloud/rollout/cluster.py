@@ -4,7 +4,7 @@ Two things implement it, the real API server in ``kube.py`` and a fake in memory
 holds both to what is written here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -83,6 +83,13 @@ class Write:
 Answer = Raw | Exception
 """The object as it is after the write, or why it was not written: Conflict, Missing, Refused, Unavailable."""
 
+NOT_LEADING: Final = "not written: it is not certain any more that this operator leads"
+
+
+def always() -> bool:
+    """Let everything be written: nobody else does."""
+    return True
+
 
 class Cluster(Protocol):
     """What the operator needs of a Kubernetes API."""
@@ -95,8 +102,11 @@ class Cluster(Protocol):
         """Return which objects ``read`` would return, and their revisions. Raises Refused, Unavailable."""
         ...
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        """Carry out independent writes, several at a time; return an answer for each, in order."""
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        """Carry out independent writes, several at a time; return an answer for each, in order.
+
+        ``may`` is asked right before each is sent, from any thread; the answer to one that may not is Unavailable.
+        """
         ...
 
     def tell(self, event: Raw) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
 from cloud.fleet.errors import SpecError, Unavailable
-from cloud.rollout.cluster import RESOURCES, Answer, Conflict, Missing, Refused, Verb, Write
+from cloud.rollout.cluster import NOT_LEADING, RESOURCES, Answer, Conflict, Missing, Refused, Verb, Write, always
 from cloud.rollout.metrics import WRITE_ERRORS, WRITES
 from cloud.rollout.parsing import mark
 from cloud.rollout.views import Kind, Mark, Raw
@@ -74,11 +75,11 @@ class KubeCluster:
         """Return which objects there are and their revisions. Raises Refused, Unavailable."""
         return [mark(item) for item in self._pages(kind, namespace, _MARKS_ONLY)]
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        """Carry out independent writes, ``WRITERS`` at a time."""
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        """Carry out independent writes, ``WRITERS`` at a time, each only if it still ``may`` be."""
         if len(writes) == 1:
-            return [self._write(writes[0])]
-        return list(self._pool.map(self._write, writes))
+            return [self._write(writes[0], may)]
+        return list(self._pool.map(partial(self._write, may=may), writes))
 
     def tell(self, event: Raw) -> None:
         """Record an Event, or count up the one of that name. Raises Refused, Unavailable."""
@@ -96,7 +97,9 @@ class KubeCluster:
         """Return one object by its path. Raises Missing, Refused, Unavailable."""
         return self.ask("GET", path)
 
-    def _write(self, write: Write) -> Answer:
+    def _write(self, write: Write, may: Callable[[], bool]) -> Answer:
+        if not may():
+            return Unavailable(NOT_LEADING)
         try:
             answer = self.ask(
                 _METHODS[write.verb], _path_of(write), _query_of(write), body=_body_of(write), kind=_BODIES[write.verb]

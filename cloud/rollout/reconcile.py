@@ -2,10 +2,11 @@
 
 The order of writes is the safety: DaemonSets, then the status, locked to the revision that was planned on, then the
 nodes. So a box under way is in the status before its labels change, and of two operators that plan on the same state
-only one gets to move boxes. An older release is planned on the boxes as the newer ones have left them.
+only one gets to move boxes. The nodes carry no such lock: before each write it is asked whether we still lead.
+An older release is planned on the boxes as the newer ones have left them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.rollout import history, ownership
 from cloud.rollout.actions import Move, Note, Plan, Severity
-from cloud.rollout.cluster import Answer, Cluster, Conflict, Missing, Refused, Verb, Write, manifest
+from cloud.rollout.cluster import Answer, Cluster, Conflict, Missing, Refused, Verb, Write, always, manifest
 from cloud.rollout.mirror import Held
 from cloud.rollout.moves import carried_out
 from cloud.rollout.plan import plan
@@ -49,6 +50,7 @@ class Look:
     cluster: Cluster
     registry: Registry
     now: datetime
+    leads: Callable[[], bool] = always  # whether we have led without a break since this look began; for any thread
     answers: list[tuple[Kind, Raw]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     recheck_after: timedelta | None = None  # None: only an event can change anything
@@ -112,7 +114,7 @@ class Look:
 
     def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
         """Write the status, then move the boxes, then tell; return the release as it now stands."""
-        if decided.status != self._known(view).status:
+        if decided.moves or decided.status != self._known(view).status:  # unchanged, it still is the lock
             view = self._write_status(view, decided.status)
         key = self.held.key
         self._raise_first(self._write([_node_patch(key, move) for move in decided.moves]))
@@ -169,7 +171,7 @@ class Look:
                 self.untold += 1
 
     def _write(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        answers = self.cluster.write(writes) if writes else ()
+        answers = self.cluster.write(writes, self.leads) if writes else ()
         for write, answer in zip(writes, answers, strict=True):
             if not isinstance(answer, Exception) and write.verb is not Verb.DELETE:
                 self.answers.append((write.kind, answer))

@@ -21,6 +21,7 @@ from cloud.fleet.errors import Unavailable
 from cloud.fleet.upkeep import Unfit
 from cloud.rollout import metrics
 from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
+from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
 from cloud.rollout.reconcile import Look, Registry
@@ -34,17 +35,12 @@ STUCK_AFTER: Final = 180.0  # seconds that one look may take before the process 
 LISTED_AFTER: Final = 900.0  # seconds from the first event until all is held; 10,000 boxes take about one minute
 AUDIT_AGAIN: Final = 2.0  # seconds until an audit that found a difference is repeated
 FIRST_AUDITS: Final = 0.2  # seconds between audits while the first lists still come in
-LEADER_CHECK: Final = 5.0  # seconds that an answer about who leads is good for
 
 log = structlog.get_logger("operator")
 T = TypeVar("T")
 
 
-class Deposed(Exception):  # noqa: N818 - it states what happened
-    """Another operator leads now: this process ends, and starts afresh as its standby."""
-
-
-class Blind(Exception):  # noqa: N818 - the same
+class Blind(Exception):  # noqa: N818 - it states what happened
     """A watch brings nothing though the cluster changes: only a fresh process helps."""
 
 
@@ -58,7 +54,7 @@ class Work:
     pace: float  # seconds between two looks at one workload
     audit_every: float  # seconds
     namespaces: tuple[str, ...] = ()  # empty: all
-    rival: Callable[[datetime], str | None] | None = None  # who leads instead of us, asked of the cluster; None: alone
+    leadership: Leadership = field(default_factory=lambda: Leadership(None))
     queue: Wakeups[WorkloadKey] = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,7 +66,6 @@ class Work:
     _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
     _sight: Sight = field(default_factory=Sight)
     _unfit: frozenset[Unfit] = frozenset()  # already told
-    _lead_known: float = -1e9  # when the cluster last said that we lead
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
     _others: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -119,6 +114,7 @@ class Work:
         for task in self._others:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self.leadership.end()
         metrics.LEADING.set(0)
 
     def stuck(self) -> str | None:
@@ -148,7 +144,7 @@ class Work:
         result = "done"
         failure: Exception | None = None
         try:
-            await self._must_lead()
+            await self.leadership.must_hold()
             await (self._upkeep() if key == UPKEEP else self._reconcile(key))
         except Conflict as lost:
             result, failure = "conflict", lost
@@ -174,7 +170,7 @@ class Work:
 
     async def _reconcile(self, key: WorkloadKey) -> None:
         now = _now()
-        look = Look(self.mirror.held(key, now), self.cluster, self.registry, now)
+        look = Look(self.mirror.held(key, now), self.cluster, self.registry, now, self.leadership.unbroken())
         if not look.held.releases and not look.held.daemon_sets:
             return
         try:
@@ -194,7 +190,8 @@ class Work:
         for one in set(keep.unfit) - self._unfit:
             log.warning("UnfitNode", node=one.box, message=one.problem)
         self._unfit = frozenset(keep.unfit)
-        answers = await self._in_thread(lambda: self.cluster.write(keep.writes)) if keep.writes else ()
+        writing = partial(self.cluster.write, keep.writes, self.leadership.unbroken())
+        answers = await self._in_thread(writing) if keep.writes else ()
         for write, answer in zip(keep.writes, answers, strict=True):
             if not isinstance(answer, Exception):
                 self._wake(self._learned(write.kind, answer))
@@ -228,8 +225,11 @@ class Work:
                 await asyncio.sleep(AUDIT_AGAIN)  # a list anew comes object by object
 
     async def _audit(self) -> bool:
-        """Drop ghosts and count what was missed; tell whether nothing was. Raises Blind, Refused, Unavailable."""
-        await self._must_lead()
+        """Drop ghosts and count what was missed; tell whether nothing was.
+
+        Raises Blind, Deposed, Refused, Unavailable.
+        """
+        await self.leadership.ask()
         missed: list[tuple[Kind, Key]] = []
         for kind in Kind:
             drift = await self._drift(kind)
@@ -260,18 +260,8 @@ class Work:
         await self._watching.wait()
         while not self._stopping:
             with contextlib.suppress(Unavailable, Missing, Refused):  # who writes asks again, and is told
-                await self._must_lead()
-            await asyncio.sleep(LEADER_CHECK)
-
-    async def _must_lead(self) -> None:
-        """Raise Deposed if another operator leads."""
-        if self.rival is None or time.monotonic() - self._lead_known < LEADER_CHECK:
-            return
-        rival = self.rival
-        other = await self._in_thread(lambda: rival(_now()))
-        if other is not None:
-            raise Deposed(f"operator {other} leads")
-        self._lead_known = time.monotonic()
+                await self.leadership.ask()
+            await asyncio.sleep(ASKED_EVERY)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -1,7 +1,7 @@
 """A Kubernetes API in memory: as much of its behaviour as the operator leans on, held to the real one by a suite."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -11,7 +11,7 @@ from cloud.fleet.box import BoxSpec, BoxStatus
 from cloud.fleet.errors import Unavailable
 from cloud.fleet.resource import Part
 from cloud.fleet.site import SiteSpec
-from cloud.rollout.cluster import RESOURCES, Answer, Conflict, Missing, Refused, Verb, Write
+from cloud.rollout.cluster import NOT_LEADING, RESOURCES, Answer, Conflict, Missing, Refused, Verb, Write, always
 from cloud.rollout.parsing import mark
 from cloud.rollout.release import ReleaseSpec
 from cloud.rollout.status import ReleaseStatus
@@ -52,8 +52,8 @@ class FakeCluster:
     def marks(self, kind: Kind, namespace: str = "") -> Sequence[Mark]:
         return [mark(one) for one in self.read(kind, namespace)]
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        return [self._write(one) for one in writes]
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        return [self._write(one) if may() else Unavailable(NOT_LEADING) for one in writes]
 
     def tell(self, event: Raw) -> None:
         if self.down:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from cloud.fleet.errors import Unavailable
 from cloud.rollout.cluster import RESOURCES, Cluster, Conflict, Missing, Refused, Verb, Write, manifest
 from cloud.rollout.parsing import mark
 from cloud.rollout.views import Kind, Raw
@@ -254,6 +255,15 @@ def test_each_of_several_writes_has_its_answer_in_order(side: Side, named: Calla
     *answers, last = side.port.write(writes)
     assert [answer["metadata"]["name"] for answer in answers if not isinstance(answer, Exception)] == boxes[:9]
     assert isinstance(last, Missing)
+
+
+def test_what_may_not_be_written_any_more_is_not(side: Side, named: Callable[[str], str]) -> None:
+    side.create(Kind.NODE, node(named("box")))
+    patch = Write(Verb.MERGE, Kind.NODE, manifest(Kind.NODE, named("box"), metadata={"labels": {"n": ""}}))
+    for writes in ([patch], [patch, patch]):
+        answers = side.port.write(writes, lambda: False)
+        assert [type(answer) for answer in answers] == [Unavailable] * len(writes)
+    assert "n" not in side.get(Kind.NODE, named("box"))["metadata"]["labels"]
 
 
 def test_an_event_told_again_is_counted(side: Side, named: Callable[[str], str]) -> None:

@@ -1,13 +1,13 @@
 """One look at a workload, against the fake cluster: the order of writes, and what each failure leaves behind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cloud.fleet.errors import Unavailable
-from cloud.rollout.cluster import Answer, Conflict, Refused, Verb, Write
+from cloud.rollout.cluster import Answer, Conflict, Refused, Verb, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.reconcile import Look
@@ -38,8 +38,8 @@ class Refusing(FakeCluster):
         super().__init__()
         self.kind, self.failure = kind, failure
 
-    def write(self, writes: Sequence[Write]) -> Sequence[Answer]:
-        return [self.failure if one.kind is self.kind else super(Refusing, self).write([one])[0] for one in writes]
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        return [self.failure if one.kind is self.kind else super(Refusing, self).write([one], may)[0] for one in writes]
 
     def tell(self, event: Raw) -> None:
         if self.kind is Kind.SITE:  # stands for events
@@ -172,6 +172,43 @@ def test_a_status_that_somebody_changed_meanwhile_stops_the_look_before_any_box_
     fake.create(Kind.RELEASE, raw_release())
     with pytest.raises(Conflict):
         look(fake)
+    assert "merge Node" not in kinds(fake.writes)
+
+
+def test_an_operator_that_may_have_been_replaced_while_it_wrote_the_status_moves_no_box() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release())
+    leads = iter([True, True])  # while the DaemonSet and the status are written
+    frozen = Look(held(fake).held(SCAN, NOW), fake, Pinned(None), NOW, lambda: next(leads, False))
+    with pytest.raises(Unavailable, match="leads"):
+        frozen.take()
+    assert set(status(fake, "one")["boxes"]) == {"box-1", "box-2"}
+    assert kinds(fake.writes) == ["apply DaemonSet", "replace EdgeRelease"]
+    look(fake, NOW + timedelta(seconds=1))
+    assert kinds(fake.writes)[2:] == ["replace EdgeRelease", "merge Node", "merge Node"], "whoever leads carries it out"
+
+
+def test_an_operator_that_may_have_been_replaced_among_its_patches_makes_no_further_one() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release())
+    leads = iter([True, True, True])
+    with pytest.raises(Unavailable):
+        Look(held(fake).held(SCAN, NOW), fake, Pinned(None), NOW, lambda: next(leads, False)).take()
+    assert kinds(fake.writes)[2:] == ["merge Node"]
+
+
+def test_no_box_is_moved_on_a_status_that_somebody_has_changed_though_ours_would_stay_the_same() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release())
+    leads = iter([True, True])
+    with pytest.raises(Unavailable):
+        Look(held(fake).held(SCAN, NOW), fake, Pinned(None), NOW, lambda: next(leads, False)).take()
+    stale = held(fake).held(SCAN, NOW)
+    paused = fake.get(Kind.RELEASE, "one", "default")
+    paused["spec"]["control"] = {"paused": True}
+    fake.create(Kind.RELEASE, paused)
+    with pytest.raises(Conflict):
+        Look(stale, fake, Pinned(None), NOW).take()
     assert "merge Node" not in kinds(fake.writes)
 
 
