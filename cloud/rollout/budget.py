@@ -16,6 +16,7 @@ class Ledger:
 
     site_limit: int
     limits: Mapping[Group, int]
+    tried: Mapping[str, Effort] = field(default_factory=dict)  # boxes the status keeps account of, as they become more
     busy_sites: set[str] = field(default_factory=set)
     down: defaultdict[Group, set[str]] = field(default_factory=lambda: defaultdict(set))  # or being changed
     changing: defaultdict[Group, set[str]] = field(default_factory=lambda: defaultdict(set))  # of these, by our hand
@@ -68,6 +69,7 @@ def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
     ledger = Ledger(
         site_limit=budget.max_parallel_sites.of(len(sites)),
         limits={group: allowed.of(len(boxes)) for group, boxes in snapshot.neighbours.items()},
+        tried=efforts,
     )
     for group, boxes in snapshot.neighbours.items():
         if lost := {box.name for box in boxes if down(box)}:

@@ -9,7 +9,7 @@ from cloud.rollout.budget import Ledger
 from cloud.rollout.moves import forward, way_forward
 from cloud.rollout.release import Abort, FailureAction
 from cloud.rollout.snapshot import Box, Snapshot
-from cloud.rollout.status import Effort, Waiting
+from cloud.rollout.status import MOST_TRIED, Effort, Waiting
 from cloud.rollout.windows import NoZone, next_start
 
 
@@ -138,6 +138,18 @@ def back_off(attempt: Attempt) -> Objection | None:
     return Objection(Waiting.RETRY, hint, effort.retry_at)
 
 
+def status_full(attempt: Attempt) -> Objection | None:
+    """Object while the status of the release holds as many boxes as it may, this one not among them."""
+    tried = attempt.visit.ledger.tried
+    if len(tried) < MOST_TRIED or attempt.box.name in tried:
+        return None
+    hint = (
+        f"{len(tried)} boxes are under way or have failed, as many as a release keeps account of: the others follow "
+        "when some are healthy; if they do not become so, mend the version and create a new release."
+    )
+    return Objection(Waiting.BUDGET, hint)
+
+
 def budget_spent(attempt: Attempt) -> Objection | None:
     """Object while the budget does not allow one more box; enter the move in the ledger if it does."""
     box, snapshot = attempt.box, attempt.visit.snapshot
@@ -147,7 +159,7 @@ def budget_spent(attempt: Attempt) -> Objection | None:
 
 
 SITE_CHECKS: tuple[Callable[[Visit], Objection | None], ...] = (outside_window, too_many_sites)
-BOX_CHECKS: tuple[Callable[[Attempt], Objection | None], ...] = (back_off, budget_spent)
+BOX_CHECKS: tuple[Callable[[Attempt], Objection | None], ...] = (back_off, status_full, budget_spent)
 """The budget comes last, because it is spent by being asked."""
 
 

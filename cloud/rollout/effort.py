@@ -6,7 +6,7 @@ from typing import Final
 
 from cloud.rollout.release import HealthGate
 from cloud.rollout.snapshot import Box
-from cloud.rollout.status import Effort
+from cloud.rollout.status import LONGEST_TOLD, Effort
 
 FIRST_BACK_OFF: Final = timedelta(minutes=5)
 LONGEST_GAP: Final = timedelta(seconds=30)
@@ -67,7 +67,7 @@ def fail(effort: Effort, failure: Failed, retries: int, now: datetime) -> Effort
     return effort.model_copy(
         update={
             "cause": failure.cause,
-            "message": failure.message,
+            "message": _cut(failure.message),
             "ready_since": None,
             "retry_at": now + FIRST_BACK_OFF * 2 ** (effort.attempt - 1) if again else None,
         }
@@ -108,6 +108,10 @@ def _trouble(box: Box, version: str) -> str:
 def _cause(box: Box, version: str) -> str:
     pods = [pod for pod in box.pods if pod.version == version and not pod.ending]
     return next((pod.trouble for pod in pods if pod.trouble), "NotReady" if pods else "NoPod")
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST_TOLD else f"{message[: LONGEST_TOLD - 1]}…"
 
 
 def _words(span: timedelta) -> str:

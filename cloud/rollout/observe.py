@@ -8,7 +8,7 @@ from cloud.rollout.effort import Failed, Healthy, fail, judge, relapse
 from cloud.rollout.moves import finish, way_back
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.stages import StageMap, stage_map
-from cloud.rollout.status import Effort, StagePhase
+from cloud.rollout.status import MOST_TRIED, Effort, StagePhase
 
 
 @dataclass(slots=True)
@@ -31,8 +31,13 @@ def observe(snapshot: Snapshot, now: datetime) -> Look:
     )
     tried, wanted = snapshot.status.boxes, snapshot.wanted
     for box in snapshot.boxes:
-        if wanted[box.name] in box.versions or box.name in tried:
-            _observe(context, box, look)
+        if box.name in tried:
+            _observe(context, box, tried[box.name], look)
+    for box in snapshot.boxes:
+        version = wanted[box.name]
+        told = len(look.efforts) < MOST_TRIED or box.runs(version)  # else it is ill, and nothing more can be remembered
+        if version in box.versions and box.name not in tried and told:
+            _observe(context, box, _begun_by_itself(context, box, version), look)
     return look
 
 
@@ -48,12 +53,9 @@ class _Context:
         return bool(stages) and stages[self.stage_by_site[box.site]].phase is StagePhase.PASSED
 
 
-def _observe(context: _Context, box: Box, look: Look) -> None:
-    snapshot = context.snapshot
-    version = snapshot.wanted[box.name]
+def _observe(context: _Context, box: Box, effort: Effort | None, look: Look) -> None:
+    version = context.snapshot.wanted[box.name]
     touched = version in box.versions
-    effort = snapshot.status.boxes.get(box.name)
-    effort = effort or _begun_by_itself(context, box, version)
     if effort is not None and not effort.cause:
         if touched:
             effort = _judged(context, box, effort, version, look)

@@ -48,7 +48,7 @@ def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[Release
             "stages": _stages(snapshot, outcome),
             "boxes": dict(outcome.efforts),
             "failures": _failures(outcome.efforts),
-            "warnings": warnings_of(snapshot),
+            "warnings": warnings_of(snapshot, outcome.efforts),
             "started_at": known.started_at or began,
             "completed_at": known.completed_at or (now if complete and outcome.books.states else None),
         }

@@ -9,6 +9,14 @@ from pydantic import Field
 from cloud.fleet.resource import Conditions, Name, Part
 from cloud.fleet.scalars import Duration
 
+MOST_TRIED: Final = 1_000
+"""Boxes of which one release keeps account at one time: under way, waiting for a retry, or failed.
+
+etcd takes 1.5 MB an object, and all of it is written about once a second while boxes move. A box takes 0.2 KB under way
+and up to 0.7 KB once it has failed; the names of the sites of all stages take as much again in the largest fleets.
+"""
+LONGEST_TOLD: Final = 300  # characters of what a box has failed with; its Event has all of it
+
 Sentence = Annotated[str, Field(max_length=1024)]
 Word = Annotated[str, Field(max_length=64)]
 Number = Annotated[int, Field(ge=0)]
@@ -119,7 +127,7 @@ class Effort(Part):
     restarts: Annotated[Number, Field(description="Restarts from before, not held against this attempt.")] = 0
     relapse: Annotated[bool, Field(description="Nothing was moved: a box that was healthy turned bad.")] = False
     cause: Annotated[Word, Field(description="Why this attempt failed; empty: it has not.")] = ""
-    message: Annotated[Sentence, Field(description="How it failed, for people.")] = ""
+    message: Annotated[str, Field(max_length=LONGEST_TOLD, description="How it failed, for people.")] = ""
     retry_at: Annotated[datetime | None, Field(description="When it is tried again; absent: it is not.")] = None
 
 
@@ -159,7 +167,12 @@ class ReleaseStatus(Part):
     stages: Annotated[tuple[StageStatus, ...], Field(max_length=16, description="Where each stage stands.")] = ()
     boxes: Annotated[
         dict[BoxName, Effort],
-        Field(default_factory=dict, max_length=20_000, description="Boxes under way, waiting for a retry, or failed."),
+        Field(
+            default_factory=dict,
+            max_length=MOST_TRIED,
+            description="Boxes under way, waiting for a retry, or failed; no more of them are begun.",
+            json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        ),
     ]
     failures: Annotated[tuple[FailureGroup, ...], Field(max_length=10, description="Failures by cause.")] = ()
     warnings: Annotated[

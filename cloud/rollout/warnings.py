@@ -1,12 +1,13 @@
 """What a person should know of a release before it goes wrong."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Final
 
 from cloud.fleet.scalars import format_duration
 from cloud.rollout.snapshot import Snapshot
+from cloud.rollout.status import MOST_TRIED, Effort
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
 
 PATIENT: Final = timedelta(minutes=2)
@@ -15,13 +16,18 @@ _SHOWN: Final = 5
 _MOST: Final = 20  # the status has room for so many
 
 
-def warnings_of(snapshot: Snapshot) -> tuple[str, ...]:
+def warnings_of(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> tuple[str, ...]:
     """Return one sentence for each thing worth knowing, as many as the status has room for."""
-    return tuple(islice(_warnings(snapshot), _MOST))
+    return tuple(islice(_warnings(snapshot, efforts), _MOST))
 
 
-def _warnings(snapshot: Snapshot) -> Iterator[str]:
+def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str]:
     spec, image = snapshot.release.spec, snapshot.status.resolved_image
+    if len(efforts) >= MOST_TRIED:
+        yield (
+            f"{len(efforts)} boxes are under way or have failed, as many as a release keeps account of: until some are "
+            "healthy no further box is moved, and one that turns bad by itself is counted as succeeded."
+        )
     if image and "@" not in image:
         yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."
     if alone := _single_box_sites(snapshot):

@@ -11,7 +11,7 @@ def warnings(world: World, resolved: str = "") -> list[str]:
     fleet = world.fleet()
     standing = fleet.standings[0]
     status = standing.status.model_copy(update={"resolved_image": resolved})
-    return list(warnings_of(snapshot(fleet, replace(standing, status=status))))
+    return list(warnings_of(snapshot(fleet, replace(standing, status=status)), {}))
 
 
 def test_sites_of_a_single_box_are_named_if_the_box_goes_down() -> None:
