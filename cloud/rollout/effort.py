@@ -7,6 +7,7 @@ from typing import Final
 from cloud.rollout.release import HealthGate
 from cloud.rollout.snapshot import Box
 from cloud.rollout.status import LONGEST_TOLD, Effort
+from cloud.rollout.trouble import trouble
 
 FIRST_BACK_OFF: Final = timedelta(minutes=5)
 LONGEST_GAP: Final = timedelta(seconds=30)
@@ -51,11 +52,12 @@ def judge(box: Box, effort: Effort, version: str, gate: HealthGate, now: datetim
         return effort if effort.counted is None and effort.ready_since is None else stopped
     restarts = box.restarts(version) - effort.restarts
     if restarts > gate.max_restarts:
-        return Failed("TooManyRestarts", f"restarted {restarts} times, {_trouble(box, version)}")
+        return Failed("TooManyRestarts", f"restarted {restarts} times, {trouble(box, version).words}")
     online = online_time(effort, now)
     if not box.runs(version):
         if online > gate.timeout:
-            return Failed(_cause(box, version), f"not healthy after {_words(online)} online, {_trouble(box, version)}")
+            found = trouble(box, version)
+            return Failed(found.cause, f"not healthy after {_words(online)} online, {found.words}")
         return _remember(effort, online, None, now)
     ready_since = effort.ready_since or now
     return Healthy() if now - ready_since >= gate.ready_for else _remember(effort, online, ready_since, now)
@@ -94,20 +96,6 @@ def _remember(effort: Effort, online: timedelta, ready_since: datetime | None, n
     if fresh and ready_since == effort.ready_since:
         return effort
     return effort.model_copy(update={"online": online, "counted": now, "ready_since": ready_since})
-
-
-def _trouble(box: Box, version: str) -> str:
-    """Return what the pods of that version say, as the end of a sentence."""
-    pods = [pod for pod in box.pods if pod.version == version and not pod.ending]
-    if not pods:
-        return "no pod of it was started on the box"
-    told = next((pod for pod in pods if pod.trouble), None)
-    return f"{told.trouble}: {told.detail}" if told else "the pod runs but is not ready"
-
-
-def _cause(box: Box, version: str) -> str:
-    pods = [pod for pod in box.pods if pod.version == version and not pod.ending]
-    return next((pod.trouble for pod in pods if pod.trouble), "NotReady" if pods else "NoPod")
 
 
 def _cut(message: str) -> str:

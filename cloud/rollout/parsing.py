@@ -112,6 +112,7 @@ def _pod(raw: Raw) -> PodView:
             ready=_is_ready(status),
             restarts=sum(count for one in containers if isinstance(count := one.get("restartCount"), int)),
             ending="deletionTimestamp" in meta,
+            bound=bool(_text(spec, "nodeName")),
             trouble=trouble,
             detail=detail,
         ),
@@ -134,7 +135,7 @@ def _meant_for(spec: Raw) -> str:
 
 
 def _trouble(status: Raw, containers: Iterable[Raw]) -> tuple[str, str]:
-    """Return why a pod is not well, as a CamelCase reason and as the node told it; empty if nothing is wrong."""
+    """Return why a pod is not well, as a CamelCase reason and as it was told; empty if nothing is wrong."""
     for container in containers:
         waiting = _dict(_dict(container, "state"), "waiting")
         if waiting and (reason := _text(waiting, "reason")) not in _BUSY:
@@ -144,6 +145,9 @@ def _trouble(status: Raw, containers: Iterable[Raw]) -> tuple[str, str]:
             return (_text(ended, "reason") or "Error")[:64], f"exit code {ended['exitCode']}"
     if status.get("phase") == "Failed":
         return (_text(status, "reason") or "Failed")[:64], _text(status, "message")[:500]
+    for one in _dicts(status, "conditions"):
+        if one.get("type") == "PodScheduled" and one.get("status") == "False":
+            return (_text(one, "reason") or "Unschedulable")[:64], _text(one, "message")[:500]
     return "", ""
 
 

@@ -18,8 +18,9 @@ class Pod:
     ready: bool = False
     restarts: int = 0  # of all its containers together
     ending: bool = False  # deletion has begun
-    trouble: str = ""  # CamelCase reason of a waiting or failed container; empty: none
-    detail: str = ""  # that reason as the node told it
+    bound: bool = True  # False: the scheduler has not given it to the box
+    trouble: str = ""  # CamelCase reason of a waiting or failed container, or of the scheduler; empty: none
+    detail: str = ""  # that reason as it was told
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from cloud.rollout.progress import unapproved
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.stages import stage_map
 from cloud.rollout.status import Effort, StagePhase, StageStatus
+from cloud.rollout.trouble import trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
         case State.UPDATING:
             return _updating(snap, box, efforts[box.name], now)
         case State.FAILED:
-            return _failed(snap, box, efforts[box.name])
+            return _failed(snap, efforts[box.name])
         case State.DEFERRED | State.EXPIRED | State.SKIPPED:
             return _not_now(snap, box, state)
         case State.ROLLED_BACK:
@@ -110,7 +111,7 @@ def _there(snap: Snapshot, box: Box) -> Finding:
         return _find(snap, "Done", "is on the box and healthy")
     if not box.online:
         return replace(_find(snap, "Dark", "was brought to the box, which is dark now"), since=box.since)
-    return _find(snap, "NotRunning", f"was brought to the box, but does not run there now{_trouble(box)}")
+    return _find(snap, "NotRunning", f"was brought to the box, but does not run there now{_trouble(snap, box)}")
 
 
 def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: datetime) -> Finding:
@@ -148,13 +149,13 @@ def _updating(snap: Snapshot, box: Box, effort: Effort, now: datetime) -> Findin
         return _find(
             snap, "Updating", "is ready on the box and is watched a while", effort.ready_since + gate.ready_for
         )
-    message = f"is on its way: attempt {effort.attempt}, {online} of {limit} s online, not ready yet{_trouble(box)}"
-    return _find(snap, "Updating", message)
+    message = f"is on its way: attempt {effort.attempt}, {online} of {limit} s online, not ready yet"
+    return _find(snap, "Updating", f"{message}{_trouble(snap, box)}")
 
 
-def _failed(snap: Snapshot, box: Box, effort: Effort) -> Finding:
+def _failed(snap: Snapshot, effort: Effort) -> Finding:
     back = "it went back to what it ran before" if snap.release.spec.on_failure.revert_box else "it was left as it is"
-    message = f"failed here: {effort.cause} after {effort.attempt} attempts, and {back}{_trouble(box)}"
+    message = f"failed here: {effort.cause} after {effort.attempt} attempts ({effort.message}), and {back}"
     return _find(snap, "Failed", f"{message}; no further attempt: mend the version and create a new EdgeRelease")
 
 
@@ -185,7 +186,7 @@ def _find(snap: Snapshot, reason: str, message: str, until: datetime | None = No
     return Finding(snap.release.name, str(reason), message, until=until, command=command)
 
 
-def _trouble(box: Box) -> str:
-    """Return what the pods say, as the end of a sentence."""
-    told = next((pod for pod in box.pods if pod.trouble and not pod.ending), None)
-    return f" ({told.trouble}{f': {told.detail}' if told.detail else ''})" if told else ""
+def _trouble(snap: Snapshot, box: Box) -> str:
+    """Return what keeps the version from being healthy, as the end of a sentence that says that it is not."""
+    found = trouble(box, snap.wanted[box.name])
+    return f" ({found.words})" if found.cause != "NotReady" else ""

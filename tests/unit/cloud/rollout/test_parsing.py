@@ -133,6 +133,17 @@ def test_a_failed_pod_tells_why_even_without_containers() -> None:
     assert (view.pod.trouble, view.pod.detail, view.pod.ready) == ("Evicted", "no disk", False)
 
 
+def test_a_pod_that_the_scheduler_holds_back_says_so_in_its_words() -> None:
+    raw = raw_pod(node="")
+    raw["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/9 nodes are available"}
+    ]
+    view = parse(Kind.POD, raw)
+    assert isinstance(view, PodView)
+    assert (view.pod.bound, view.pod.trouble, view.pod.detail) == (False, "Unschedulable", "0/9 nodes are available")
+    assert pod().pod.bound
+
+
 def test_a_pod_whose_deletion_has_begun_is_ending() -> None:
     assert pod(ending=True).pod.ending
 

@@ -111,7 +111,8 @@ def test_a_box_under_way_is_told_how_far_it_is() -> None:
     world = settled([1])
     world.release("2.0", ONE_STAGE)
     world.turn()
-    assert "attempt 1, 0 of 120 s online, not ready yet" in only(asked(world, "tc-000-scan-0")).message
+    told = only(asked(world, "tc-000-scan-0")).message
+    assert told.endswith("attempt 1, 0 of 120 s online, not ready yet (no pod of it was started on the box)")
     for _ in range(5):
         world.live()
         world.turn()
