@@ -113,10 +113,16 @@ def _pod(raw: Raw) -> PodView:
             restarts=sum(count for one in containers if isinstance(count := one.get("restartCount"), int)),
             ending="deletionTimestamp" in meta,
             bound=bool(_text(spec, "nodeName")),
+            pulled=bool(containers) and all(_was_started(one) for one in containers),
             trouble=trouble,
             detail=detail,
         ),
     )
+
+
+def _was_started(container: Raw) -> bool:
+    state = _dict(container, "state")
+    return bool(state.keys() & {"running", "terminated"} or _dict(container, "lastState"))
 
 
 def _is_ready(status: Raw) -> bool:

@@ -19,6 +19,7 @@ class Pod:
     restarts: int = 0  # of all its containers together
     ending: bool = False  # deletion has begun
     bound: bool = True  # False: the scheduler has not given it to the box
+    pulled: bool = True  # its containers have been started there once, so their images are on the box
     trouble: str = ""  # CamelCase reason of a waiting or failed container, or of the scheduler; empty: none
     detail: str = ""  # that reason as it was told
 
@@ -42,6 +43,10 @@ class Box:
     def runs(self, version: str) -> bool:
         """Tell whether a ready pod of that version is on the box and stays."""
         return any(pod.version == version and pod.ready and not pod.ending for pod in self.pods)
+
+    def has(self, version: str) -> bool:
+        """Tell whether a pod of that version is on the box with all its images, whether or not it works."""
+        return any(pod.version == version and pod.pulled for pod in self.pods)
 
     def restarts(self, version: str) -> int:
         """Return how often containers of that version's pod have restarted."""

@@ -298,8 +298,11 @@ def always_progress_or_a_reason(decided: Plan) -> None:
 
 
 def rollback_downloads_nothing(world: LawfulWorld, node: Node, move: Move) -> None:
-    if node.name not in world.touched_by_hand:
-        assert move.add <= set(node.downloads), f"law 8: {node.name} goes back to {set(move.add)}, never there"
+    if node.name in world.touched_by_hand:
+        return
+    before = set(node.downloads) - move.remove
+    assert before or not move.add, f"law 8: {node.name} ran nothing before, and is to run {set(move.add)}"
+    assert move.add <= before, f"law 8: {node.name} goes back to {set(move.add)}, never there"
 
 
 # 10. Writes: one node patch a moved box (two for Surge), nothing written while nothing happens.

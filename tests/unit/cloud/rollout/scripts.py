@@ -23,7 +23,7 @@ BEGINNINGS = (
 EVENTS = (
     *("release",) * 3,
     *("cut", "heal") * 3,
-    *("cut site", "flap", "bad box", "bad version", "good", "flaky", "turn bad"),
+    *("cut site", "flap", "bad box", "bad version", "no image", "good", "flaky", "turn bad"),
     *("join", "leave", "wave", "role", "hand"),
     *("pause", "resume", "approve", "halt", "roll back", "lift", "emergency", "budget", "touch"),
     *("away", "wait", "wait"),
@@ -170,11 +170,20 @@ def happen(world: LawfulWorld, happening: Happening, left: list[dict[str, Any]],
         node.link_since = world.now
         world.nodes.setdefault(node.name, node)
     elif happening.what == "good":
-        world.bad.clear()
-        world.flaky.clear()
+        nothing_is_wrong(world)
     elif happening.what == "away":
         for _ in range(1 + happening.which):
             world.live(7 * SECOND)
+
+
+def nothing_is_wrong(world: LawfulWorld) -> None:
+    world.bad.clear()
+    world.flaky.clear()
+    world.absent.clear()
+
+
+def _no_image(world: LawfulWorld, node: Node, names: list[str], which: int) -> None:
+    world.absent.add((EVERYWHERE if which % 2 else node.name, names[which // 2 % len(names)]))
 
 
 def _cut_site(world: LawfulWorld, node: Node, _names: list[str], _which: int) -> None:
@@ -213,6 +222,7 @@ TO_BOXES = {
     "bad box": lambda world, node, names, which: world.bad.add((node.name, names[which % len(names)])),
     "turn bad": lambda world, node, _names, _which: world.bad.update((node.name, one) for one in node.wanted),
     "bad version": lambda world, _node, names, which: world.bad.add((EVERYWHERE, names[which % len(names)])),
+    "no image": _no_image,
     "flaky": lambda world, node, names, which: world.flaky.add((node.name, names[which % len(names)])),
     "leave": _leave,
     "wave": _join_wave,
@@ -255,8 +265,7 @@ def all_ends_well(world: LawfulWorld) -> None:
     A release that was stopped by failures waits for a person, which is its end as well.
     """
     world.heal(*world.nodes)
-    world.bad.clear()
-    world.flaky.clear()
+    nothing_is_wrong(world)
     for name in world.releases:
         approve(world, name)
         TO_RELEASES["resume"](world, name)

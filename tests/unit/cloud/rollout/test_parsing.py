@@ -144,6 +144,23 @@ def test_a_pod_that_the_scheduler_holds_back_says_so_in_its_words() -> None:
     assert pod().pod.bound
 
 
+@pytest.mark.parametrize(
+    ("containers", "pulled"),
+    [
+        ([{"state": {"running": {}}}], True),
+        ([{"state": {"terminated": {"exitCode": 1}}}], True),
+        ([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}}], True),
+        ([{"state": {"waiting": {"reason": "ImagePullBackOff"}}, "lastState": {}}], False),
+        ([{"state": {"running": {}}}, {"state": {"waiting": {"reason": "ContainerCreating"}}}], False),
+        ([], False),
+    ],
+)
+def test_a_pod_is_pulled_once_all_its_containers_were_started(
+    containers: list[dict[str, Any]], *, pulled: bool
+) -> None:
+    assert pod(containers=containers).pod.pulled is pulled
+
+
 def test_a_pod_whose_deletion_has_begun_is_ending() -> None:
     assert pod(ending=True).pod.ending
 

@@ -356,6 +356,29 @@ def test_a_box_that_went_back_with_its_release_is_counted_so_and_stays_back() ->
     assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
 
 
+def test_a_box_that_was_asked_for_a_version_it_never_got_runs_nothing_again_when_the_next_one_goes_back() -> None:
+    world = world_of([1])
+    world.absent.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0, "revertBox": False}})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.PAUSED, {"v1"})
+    world.bad.add(("*", "v2"))
+    world.release("v2", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v2").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.PAUSED, set())
+
+
+def test_a_box_goes_back_to_a_version_that_ran_there_though_it_did_not_when_it_was_moved() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad |= {("*", "v1"), ("*", "v2")}
+    world.pass_time(MINUTE)
+    world.release("v2", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
+
+
 def test_a_box_that_a_person_has_put_on_an_older_version_is_not_taken_back_to_that_same_version() -> None:
     box = replace(world_of([1]).fleet().boxes[0], versions=frozenset({"v1"}), previous=("v1", "v0"))
     known = {name: Version(name, exclusive=True) for name in ("v0", "v1")}

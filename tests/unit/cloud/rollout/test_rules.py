@@ -1,5 +1,6 @@
 """The ten rules of an EdgeRelease over random fleets, faults, people and operator restarts."""
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.cloud.rollout.laws import at_rest, darkness_decides_nothing, newest_everywhere
 from tests.unit.cloud.rollout.scripts import (
     SITES,
+    TO_RELEASES,
     Story,
     all_ends_well,
     comes_to_an_end,
@@ -16,9 +18,10 @@ from tests.unit.cloud.rollout.scripts import (
     stories,
     world_of_story,
 )
-from tests.unit.cloud.rollout.world import SECOND, START
+from tests.unit.cloud.rollout.world import MINUTE, SECOND, START
 
 SOME = settings(max_examples=settings().max_examples // 2)  # of what the profile asks: the stories are long
+WAITING = st.tuples(*[st.sampled_from((5 * SECOND, MINUTE, 10 * MINUTE))] * 2)
 KILLS = st.lists(st.none() | st.integers(0, 6), min_size=1, max_size=8).map(tuple)
 
 
@@ -74,3 +77,26 @@ def test_rule_4_an_operator_that_is_away_now_and_then_comes_to_the_same_end(
         comes_to_an_end(world)
         ends.append((world.status("v1").phase, {node.name: node.wanted for node in world.nodes.values()}))
     assert ends[0] == ends[1]
+
+
+@SOME
+@given(SITES, specs(), st.tuples(st.booleans(), st.booleans()), st.sets(st.integers(0, 30), max_size=4), WAITING)
+def test_rule_8_boxes_that_ran_nothing_before_run_nothing_again(
+    sites: tuple[tuple[str, ...], ...],
+    spec: dict[str, Any],
+    exclusive: tuple[bool, bool],
+    absent: set[int],
+    waits: tuple[timedelta, timedelta],
+) -> None:
+    """Two releases come and go, of which the first never got to some of the boxes; its law looks at every patch."""
+    spec["stages"] = [{**stage, "approval": False} for stage in spec["stages"]]
+    world = world_of_story(Story(START, sites, installed=False))
+    names = sorted(world.nodes)
+    world.absent = {(names[n % len(names)], "v1") for n in absent}
+    for name, alone, wait in zip(("v1", "v2"), exclusive, waits, strict=True):
+        world.release(name, spec, exclusive=alone)
+        world.pass_time(wait)
+    for name in ("v1", "v2"):
+        TO_RELEASES["roll back"](world, name)
+        world.pass_time(30 * MINUTE)
+    assert {name: node.wanted for name, node in world.nodes.items() if node.wanted} == {}

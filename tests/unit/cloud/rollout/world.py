@@ -60,6 +60,7 @@ class World:
     versions: dict[str, Version] = field(default_factory=dict)
     bad: set[tuple[str, str]] = field(default_factory=set)  # (box, version): crashes, is never ready
     flaky: set[tuple[str, str]] = field(default_factory=set)  # (box, version): ready, but restarts all the time
+    absent: set[tuple[str, str]] = field(default_factory=set)  # (box, version): no registry has its image
     start_after: timedelta = 3 * SECOND
     stop_after: timedelta = timedelta(0)
     zones: Mapping[str, ZoneInfo] = field(default_factory=dict)
@@ -195,7 +196,7 @@ class World:
                 node.heard = set(node.wanted)
             self._run(node)
             if node.link:
-                node.seen = tuple(self._pod(node, version) for version in sorted(node.started))
+                node.seen = tuple(self._pod(node, version) for version in sorted(node.started.keys() | node.heard))
 
     def _run(self, node: Node) -> None:
         for version in node.started.keys() - node.heard - node.stopping.keys():
@@ -204,7 +205,7 @@ class World:
             del node.stopping[version], node.started[version]
         for version in sorted(node.heard - node.started.keys()):
             exclusive = self.versions[version].exclusive or any(self.versions[one].exclusive for one in node.started)
-            if node.started and exclusive:
+            if (node.started and exclusive) or self._out_of_reach(node, version):
                 continue
             node.started[version] = self.now
             if version not in node.downloads:
@@ -220,7 +221,19 @@ class World:
     def _afflicted(self, named: set[tuple[str, str]], node: Node, version: str) -> bool:
         return (node.name, version) in named or (EVERYWHERE, version) in named
 
+    def _out_of_reach(self, node: Node, version: str) -> bool:
+        return version not in node.downloads and self._afflicted(self.absent, node, version)
+
     def _pod(self, node: Node, version: str) -> Pod:
+        if version not in node.started:
+            pulling = self._out_of_reach(node, version)
+            return Pod(
+                f"{version}-{node.name}",
+                version,
+                bound=pulling,
+                pulled=False,
+                trouble="ErrImagePull" if pulling else "Unschedulable",
+            )
         bad = self._afflicted(self.bad, node, version)
         shaky = bad or self._afflicted(self.flaky, node, version)
         restarts = int((self.now - node.started[version]) / RESTART_EVERY) if shaky else 0
@@ -272,8 +285,11 @@ class World:
         return (
             young
             or bool(node.stopping)
-            or (node.link and (node.heard != node.wanted or set(node.started) != node.heard))
+            or (node.link and (node.heard != node.wanted or set(node.started) != self._possible(node)))
         )
+
+    def _possible(self, node: Node) -> set[str]:
+        return {version for version in node.heard if not self._out_of_reach(node, version)}
 
 
 def world_of(boxes_per_site: list[int]) -> World:
