@@ -85,9 +85,8 @@ def approve(  # noqa: PLR0913 - one option each
       edgefleet approve vision-2-4-0 --stage early
       edgefleet approve vision-2-4-0 --stage rest --by "Li Wei" --reason "canary quiet for a day"
     """
-    api = connect(kubeconfig, context)
-    approval = Approval(stage=stage, by=by or api.whoami(), reason=reason)
-    hand = Hand(api, namespace or api.namespace, name, form)
+    hand = _hand(name, namespace, kubeconfig, context, form)
+    approval = Approval(stage=stage, by=by or hand.api.whoami(), reason=reason)
     hand.turn(lambda one: control.approve(one.release, one.status, approval), {})
 
 
@@ -106,9 +105,8 @@ def pause(  # noqa: PLR0913 - one option each
     Examples:
       edgefleet pause vision-2-4-0 --reason "peak day"
     """
-    api = connect(kubeconfig, context)
-    remark = {report.PAUSE_REASON: _remark(by or api.whoami(), reason)}
-    hand = Hand(api, namespace or api.namespace, name, form)
+    hand = _hand(name, namespace, kubeconfig, context, form)
+    remark = {report.PAUSE_REASON: _remark(by or hand.api.whoami(), reason)}
     hand.turn(lambda one: control.pause(one.release, one.status), remark)
 
 
@@ -125,8 +123,7 @@ def resume(
     Examples:
       edgefleet resume vision-2-4-0
     """
-    api = connect(kubeconfig, context)
-    hand = Hand(api, namespace or api.namespace, name, form)
+    hand = _hand(name, namespace, kubeconfig, context, form)
     hand.turn(lambda one: control.resume(one.release, one.status), {report.PAUSE_REASON: None})
 
 
@@ -147,7 +144,7 @@ def rollback(  # noqa: PLR0913 - one option each
       edgefleet rollback vision-2-4-0 --reason "belts stand still at hz-03"
       edgefleet rollback vision-2-4-0 --reason "wrong model" --yes
     """
-    _abort(Hand(*_access(namespace, kubeconfig, context), name, form), Abort.ROLLBACK, (by, reason), yes=yes)
+    _abort(_hand(name, namespace, kubeconfig, context, form), Abort.ROLLBACK, (by, reason), yes=yes)
 
 
 def halt(  # noqa: PLR0913 - one option each
@@ -166,12 +163,12 @@ def halt(  # noqa: PLR0913 - one option each
     Examples:
       edgefleet halt vision-2-4-0 --reason "goes on next week as a new release"
     """
-    _abort(Hand(*_access(namespace, kubeconfig, context), name, form), Abort.HALT, (by, reason), yes=yes)
+    _abort(_hand(name, namespace, kubeconfig, context, form), Abort.HALT, (by, reason), yes=yes)
 
 
-def _access(namespace: str | None, kubeconfig: str | None, context: str | None) -> tuple[Api, str]:
+def _hand(name: str, namespace: str | None, kubeconfig: str | None, context: str | None, form: Format) -> Hand:
     api = connect(kubeconfig, context)
-    return api, namespace or api.namespace
+    return Hand(api, namespace or api.namespace, name, form)
 
 
 def _abort(hand: Hand, how: Abort, said: tuple[str | None, str], *, yes: bool) -> None:
