@@ -217,7 +217,8 @@ class Work:
                 again = AUDIT_AGAIN
                 self._report(("", "audit"), "audit", lost, again)
             if clean and not self._synced:
-                self._synced = True
+                self._synced = clean = self.leadership.unbroken()()  # False: others have to hear of us first
+                again = AUDIT_AGAIN
                 self._wake(self.mirror.workloads() | {UPKEEP})
             self._audit_now.clear()
             with contextlib.suppress(TimeoutError):
