@@ -27,14 +27,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For ``-n auto``: one process more than there are cores, since a cluster's tests mostly wait."""
-    return (os.cpu_count() or 1) + 1
+    """For ``-n auto``: two processes more than there are cores, since a cluster's tests mostly wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist writes the groups into the names, and keeps this order
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests in the order in which they are to begin."""
     items.sort(key=long_rank if hasattr(config, "workerinput") else fast_rank)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """See that groups are kept: xdist does not say so when it cannot, and tests then meet on clusters they share."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if hasattr(session.config, "workerinput") and any("@" not in item.nodeid for item in grouped):
+        raise pytest.UsageError("pytest-xdist does not keep groups together with this pytest: take the locked versions")
 
 
 def fast_rank(item: pytest.Item) -> tuple[bool, bool, int]:
