@@ -51,14 +51,19 @@ class Operator:
 def install(cluster: Cluster, report: Report) -> Operator:
     """Install edgefleet and start its operator; returns when it is at work. Raises ClusterError."""
     report(Step("edgefleet's custom resources and rights"))
+    install_resources(cluster)
+    introduce(cluster, cluster.fleet.sites)
+    report(Step("the operator"))
+    return start_operator(cluster)
+
+
+def install_resources(cluster: Cluster) -> None:
+    """Apply what manifests/base holds, but for the pods: the kinds first, then what needs them. Raises ClusterError."""
     wanted = objects(cluster)
     kinds = [one for one in wanted if one["kind"] == "CustomResourceDefinition"]
     apply(cluster, kinds)
     kubectl(cluster, "wait", "--for=condition=Established", "crd", *(one["metadata"]["name"] for one in kinds))
     apply(cluster, [one for one in wanted if one not in kinds])
-    introduce(cluster, cluster.fleet.sites)
-    report(Step("the operator"))
-    return start_operator(cluster)
 
 
 def apply(cluster: Cluster, wanted: Iterable[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from simulator.cluster import Cluster, end
 from simulator.fleet import Fleet, Site
 from simulator.keeper import Keeper, spawn
 from simulator.machine import free_ports
-from simulator.operating import ACCOUNT, NAMESPACE, apply, kubectl, objects
+from simulator.operating import ACCOUNT, NAMESPACE, install_resources
 from simulator.programs import Timing
 from tests.cluster.audit import Audit, Request
 from tests.cluster.observer import RUN, Observer, Program
@@ -287,22 +287,13 @@ def raised(folder: Path, sites: Iterable[Site], timing: Timing | None = None) ->
                 made = Rig(cluster, observer, audit, keeper)
                 made.restart(made.apiserver)
                 made.until(cluster.kube.is_ready, "the API server answers again")
-                install(cluster)
+                install_resources(cluster)
                 cluster.add_sites(sites)
                 yield made
                 bugs = [name for name in made.ports if made.has_said(name, "Broken")]
                 assert not bugs, f"operators met bugs of their own: read {workshop / 'logs'}"
         finally:
             end(keeper, supervisor)
-
-
-def install(cluster: Cluster) -> None:
-    """Apply what manifests/base holds, but for the pods: the operator is a process beside the cluster."""
-    wanted = objects(cluster)
-    kinds = [one for one in wanted if one["kind"] == "CustomResourceDefinition"]
-    apply(cluster, kinds)
-    kubectl(cluster, "wait", "--for=condition=Established", "crd", *(one["metadata"]["name"] for one in kinds))
-    apply(cluster, [one for one in wanted if one not in kinds])
 
 
 def manifest(program: Program, tag: str, sites: Iterable[str], changes: Json) -> Json:
