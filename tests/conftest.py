@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.programs"]  # builds what a cluster is made of
 
 FAST_FIRST = ("unit", "contract", "scenario", "cluster", "browser")  # folders; what lies in tests/ itself goes before
-LONGEST_FIRST = ("rig", "hundred", "real box", "cli", "shared", "operator")  # groups; the other clusters come after
+LONGEST_FIRST = ("rig", "real box", "cli", "shared", "hundred", "operator")  # groups; the other clusters come after
+os.environ.pop("COLUMNS", None)  # xdist tells its processes one, by which our programs would wrap their lines
 
 settings.register_profile("default", deadline=None)  # the machine is shared; a slow example is no wrong example
 settings.register_profile(  # the same examples each time: a red run can be repeated
