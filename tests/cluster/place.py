@@ -3,10 +3,12 @@
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from cloud.rollout.connectivity import STEADY_AFTER
 from simulator.cluster import Cluster
 from simulator.fleet import Site
 from tests.cluster.waiting import SOON, until
@@ -31,8 +33,13 @@ class Place:
         return {LEASE_LABEL: self.namespace}
 
     def take(self) -> None:
-        """Make the namespace and mark the boxes."""
+        """Make the namespace and mark the boxes, once they are steady.
+
+        KubeEdge may lose a label that a box is given while it still reports that it has come: the box then refuses pods
+        for minutes. The operator waits as well.
+        """
         self.cluster.kube.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        self.until(lambda: all(steady(self.node(box)) for box in self.boxes), "the boxes are steady")
         for box in self.boxes:
             self.cluster.kube.merge(f"/api/v1/nodes/{box}", {"metadata": {"labels": self.selector}})
 
@@ -101,6 +108,13 @@ class Place:
             f"{[one['state'] for one in pod['status'].get('containerStatuses', [])]}"
             for pod in self.pods()
         )
+
+
+def steady(node: Json) -> bool:
+    """Whether a node has been Ready for so long that it has nothing new to report."""
+    ready = next(one for one in node["status"]["conditions"] if one["type"] == "Ready")
+    since = datetime.now(UTC) - datetime.fromisoformat(ready["lastTransitionTime"])
+    return ready["status"] == "True" and since > STEADY_AFTER
 
 
 def meta(node: Json, key: str) -> dict[str, str]:
