@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from cloud.rollout.status import (
     WaitingOn,
 )
 from simulator.cluster import Cluster
-from tests.cluster.waiting import until
+from tests.cluster.kinds import DEFINITIONS, install
 from tests.resources import BAD, CONTAINER, FULL, GOOD, TEMPLATE, Bad, Json, box, release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared")]
@@ -42,7 +42,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared")]
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
 NAMESPACE = f"custom-resources-{uuid4().hex[:8]}"  # of this run: the cluster may be one that was there before
 OURS = "edgefleet.test/made-by"
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CHANGE_SECONDS = 2  # a small release takes 5 ms, this one of 450 KB about 100
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STRICT = {"fieldValidation": "Strict"}  # as kubectl asks: an unknown field is an error
@@ -54,29 +53,13 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def api(cluster: Cluster) -> Iterator[Api]:
     """The API server with our definitions and a namespace, which goes with all that is in it."""
     found = connect(str(cluster.kubeconfig))
-    for kind in KINDS:
-        made = definition(kind)
-        found.apply(f"{DEFINITIONS}/{made['metadata']['name']}", made, force="true")
-    for kind in KINDS:
-        established(found, kind)
+    install(found, *KINDS)
     found.apply(
         f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     )
     yield found
     said(cluster, "delete", "namespace", NAMESPACE, "--wait=false")
     said(cluster, "delete", "edgeboxes", "--selector", f"{OURS}={NAMESPACE}", "--wait=false")
-
-
-def established(api: Api, kind: Kind) -> None:
-    """Return when the kind can be used."""
-
-    def served() -> bool:
-        with suppress(SpecError):
-            api.every(collection(kind.kind))
-            return True
-        return False
-
-    until(served, f"{kind.kind} is served")
 
 
 def collection(kind: str) -> str:

@@ -18,11 +18,12 @@ from kubernetes import client
 
 from cloud.cli import sites
 from cloud.cli.kube import Api, Conflict, connect
-from cloud.crds import SITE, definition
+from cloud.crds import SITE
 from cloud.fleet.imports import Wish
 from cloud.fleet.resource import API_VERSION, GROUP, VERSION
 from cloud.fleet.site import SiteSpec
 from simulator.cluster import Cluster
+from tests.cluster.kinds import install
 from tests.cluster.waiting import SOON, until
 from tests.resources import Json
 
@@ -70,8 +71,7 @@ class Importer:
 @pytest.fixture
 def importer(cluster: Cluster, tmp_path: Path) -> Iterator[Importer]:
     api = connect(str(cluster.kubeconfig))
-    made = definition(SITE)
-    api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{made['metadata']['name']}", made, force="true")
+    install(api, SITE)
     found = Importer(api, cluster.kubeconfig, tmp_path, f"t{uuid4().hex[:6]}-")
     yield found
     objects = client.CustomObjectsApi(api.client)  # kubectl would take its time: it throttles itself
