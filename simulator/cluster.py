@@ -75,8 +75,7 @@ class Cluster:
         folder = folder.absolute()
         if Keeper(folder).is_alive():
             raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
-        if raised := make_room_for_watches(len(list(fleet.boxes()))):
-            report(Step(raised))
+        make_room(fleet.sites, report)
         binaries = find_binaries(report)
         clear(folder)
         place = Place(
@@ -152,6 +151,7 @@ class Cluster:
     def add_sites(self, sites: Iterable[Site], *, report: Report = silent) -> None:
         """Build new sites with their boxes, and return when all of these are Ready."""
         sites = tuple(sites)
+        make_room((*self.fleet.sites, *sites), report)
         place = self.record.place
         boxes = [box.name for site in sites for box in site.boxes]
         uplinks = {site.name: open_uplink(place, site.name) for site in sites}
@@ -260,6 +260,12 @@ class Cluster:
     def _seats(self, count: int) -> Iterator[Seat]:
         taken = {seat.kubelet_port for seat in self.record.seats.values()}
         return (Seat(network_of(port), port) for port in free_ports(count, but=taken))
+
+
+def make_room(sites: Iterable[Site], report: Report) -> None:
+    """See that this machine has room for the boxes of a cluster. Raises NotEnoughError."""
+    if raised := make_room_for_watches(sum(len(site.boxes) for site in sites)):
+        report(Step(raised))
 
 
 def network_of(port: int) -> str:

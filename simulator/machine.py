@@ -1,6 +1,7 @@
 """What this machine must lend a cluster: ports, watches, memory."""
 
 import atexit
+import contextlib
 import os
 import random
 import socket
@@ -67,20 +68,18 @@ def let_go() -> None:
 def make_room_for_watches(boxes: int) -> str | None:
     """See that each box can watch its files; returns what was changed, None when nothing had to be.
 
-    Raises NotEnoughError when more are needed and this user may not raise the limit.
+    Root makes room for other clusters on the machine as well. Raises NotEnoughError when more are needed for this one
+    and this user may not raise the limit.
     """
     needed = boxes * INOTIFY_PER_BOX + INOTIFY_SPARE
-    allowed = int(INOTIFY.read_text())
+    roomy, allowed = max(needed, INOTIFY_ROOMY), int(INOTIFY.read_text())
+    if allowed < roomy and os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            INOTIFY.write_text(str(roomy))
+            return f"fs.inotify.max_user_instances raised from {allowed} to {roomy} (until the next boot)"
     if allowed >= needed:
         return None
-    if os.geteuid() == 0:
-        try:
-            INOTIFY.write_text(str(INOTIFY_ROOMY))
-        except OSError:
-            pass
-        else:
-            return f"fs.inotify.max_user_instances raised from {allowed} to {INOTIFY_ROOMY} (until the next boot)"
     raise NotEnoughError(
         f"fs.inotify.max_user_instances is {allowed}, and {boxes} boxes need {needed}: "
-        f"run `sudo sysctl fs.inotify.max_user_instances={INOTIFY_ROOMY}`"
+        f"run `sudo sysctl fs.inotify.max_user_instances={roomy}`"
     )

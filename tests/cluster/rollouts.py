@@ -18,7 +18,7 @@ from simulator import programs
 from simulator.cluster import Cluster, end
 from simulator.fleet import Fleet, Site
 from simulator.keeper import Keeper, spawn
-from simulator.machine import free_ports, make_room_for_watches
+from simulator.machine import free_ports
 from simulator.operating import ACCOUNT, NAMESPACE, install_resources
 from simulator.programs import Timing
 from tests.cluster.audit import Audit, Request
@@ -277,8 +277,6 @@ class Rig:
 @contextmanager
 def raised(folder: Path, sites: Iterable[Site], timing: Timing | None = None) -> Iterator[Rig]:
     """Bring up a cluster with edgefleet's custom resources and rights; no operator runs yet."""
-    sites = tuple(sites)
-    make_room_for_watches(len(list(Fleet(sites).boxes())))  # these come later than those for which up() does it
     with Cluster.up(Fleet(()), folder / "cluster", timing=timing) as cluster:
         audit = Audit(folder)
         workshop = folder / "operators"

@@ -1,13 +1,15 @@
-"""Ports that a cluster is given are its own, from the moment they are found."""
+"""What a cluster is lent: ports that are its own from the moment they are found, and watches for all its boxes."""
 
+import os
 import socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from simulator import machine
 from simulator.cluster import network_of
-from simulator.machine import BELOW_EPHEMERAL, NotEnoughError, free_ports
+from simulator.machine import BELOW_EPHEMERAL, NotEnoughError, free_ports, make_room_for_watches
 
 
 def test_two_who_ask_get_different_ports_though_nobody_listens_yet() -> None:
@@ -42,3 +44,28 @@ def test_every_port_has_a_loopback_network_of_its_own() -> None:
     networks = [network_of(port) for port in BELOW_EPHEMERAL]
     assert len(set(networks)) == len(networks)
     assert (networks[0], networks[-1]) == ("127.64.0", "127.130.103")
+
+
+@pytest.fixture
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel's limit of watches, 128 as usual, on the machine of an ordinary user."""
+    file = tmp_path / "max_user_instances"
+    file.write_text("128\n")
+    monkeypatch.setattr(machine, "INOTIFY", file)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    return file
+
+
+def test_root_makes_room_for_this_cluster_and_for_others(limit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "raised from 128 to 8192" in (make_room_for_watches(5) or "")
+    assert make_room_for_watches(5) is None
+    assert make_room_for_watches(10_000)
+    assert limit.read_text() == "10040"
+
+
+def test_who_may_not_raise_the_limit_is_told_how_only_if_it_is_too_low(limit: Path) -> None:
+    assert make_room_for_watches(80) is None
+    with pytest.raises(NotEnoughError, match=r"sudo sysctl fs.inotify.max_user_instances=8192"):
+        make_room_for_watches(130)
+    assert limit.read_text() == "128\n"
