@@ -22,7 +22,6 @@ from simulator.tables import FileError
 from simulator.timeline import Act
 
 API: Final = "/apis/edgefleet.io/v1alpha1"
-BACK_SECONDS: Final = 150.0  # until a healed site is Ready: KubeEdge tries again every 10 to 40 s
 DARK_SECONDS: Final = 90.0  # until Kubernetes has given a cut site up: 20 s of grace, and what a busy machine adds
 
 Manifest = Mapping[str, Any]
@@ -118,20 +117,15 @@ class Theatre:
 
     def wait_dark(self, sites: Sequence[str]) -> float:
         """Return when Kubernetes has given up every box of these sites. Raises ClusterError when it has not in time."""
-        return self._wait_nodes(sites, ready=False, seconds=DARK_SECONDS)
+        for evidence in self.looks(DARK_SECONDS):
+            if (since := are(evidence, sites, ready=False)) is not None:
+                return since
+        names = ", ".join(sites)
+        raise ClusterError(f"sites {names} were cut, and are not dark after {DARK_SECONDS:.0f} s: {self.logs}")
 
-    def wait_back(self, sites: Sequence[str]) -> float:
-        """Return when every box of these sites is online. Raises ClusterError when they are not in time."""
-        return self._wait_nodes(sites, ready=True, seconds=BACK_SECONDS)
-
-    def _wait_nodes(self, sites: Sequence[str], *, ready: bool, seconds: float) -> float:
-        wanted = set(sites)
-        for evidence in self.looks(seconds):
-            own = [seen[-1] for seen in evidence.nodes.values() if seen[-1].site in wanted]
-            if all(node.ready is ready for node in own):
-                return max((node.at for node in own), default=self.recorder.now())
-        word = "healed, and are not back" if ready else "cut, and are not dark"
-        raise ClusterError(f"sites {', '.join(sites)} were {word} after {seconds:.0f} s: {self.logs}")
+    def back_since(self, sites: Sequence[str]) -> float | None:
+        """When the last box of these sites came online again; None: not all are yet."""
+        return are(self.recorder.evidence(), sites, ready=True)
 
     def check(self) -> None:
         """Raise ClusterError when a program that everything depends on has ended."""
@@ -144,6 +138,12 @@ class Theatre:
     def logs(self) -> str:
         """Where to read on."""
         return f"read {self.cluster.keeper.log_of(PROGRAM)} and its neighbours"
+
+
+def are(evidence: Evidence, sites: Sequence[str], *, ready: bool) -> float | None:
+    """Since when every box of these sites is ready, or is not; None: some are otherwise."""
+    own = [seen[-1] for seen in evidence.nodes.values() if seen[-1].site in sites]
+    return max((node.at for node in own), default=0.0) if all(node.ready is ready for node in own) else None
 
 
 @contextmanager
