@@ -1,7 +1,11 @@
-"""How long a release takes on real KubeEdge boxes, against label patches by hand and a stock DaemonSet, in one run."""
+"""How long a release takes on real KubeEdge boxes, against label patches by hand and a stock DaemonSet, in one run.
+
+KubeEdge 1.23.1 keeps a box waiting for 60 s at some 0.4 % of all moves, whoever moves it (simulator/patience.py says
+why): about every third round over a hundred boxes lasts a minute longer for one of them. So the best of some rounds is
+compared, for all that a machine and KubeEdge do besides only adds.
+"""
 
 import re
-import statistics
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,12 +19,14 @@ from cloud.rollout.template import Rendered, daemonset, node_label, render, reso
 from simulator.cluster import Cluster
 from simulator.fleet import usual_fleet
 from simulator.operating import Operator, install
+from simulator.patience import STALL_SECONDS
 from simulator.progress import Step
 from tests.bench.figures import Figure
 
 BOXES: Final = 100
 DARK: Final = 12
-ROUNDS: Final = 3
+ROUNDS: Final = 5
+AGAIN: Final = 2  # rounds of what is compared with nothing
 PATIENCE: Final = 300.0  # seconds
 STOCK_PATIENCE: Final = 60.0  # seconds a stock update is given where it is expected to hang
 HANDS: Final = 8  # parallel patches, as many as the operator's
@@ -38,19 +44,21 @@ def measure(folder: Path, say: Callable[[Step], None]) -> Iterator[Figure]:
         bench.release("release", "0", bench.boxes)  # also downloads nothing later: images are pretended
         by_hand = Hands(bench)
         by_hand.move(0)
-        ours, raw, before = [], [], bench.node_patches()
+        ours, raw, patches = [], [], bench.node_patches()
         for turn in range(1, ROUNDS + 1):
             say(Step(f"release against label patches, round {turn} of {ROUNDS}"))
-            patches = bench.node_patches()
             ours.append(bench.release("release", str(turn), bench.boxes))
-            before = bench.node_patches() - patches
             raw.append(by_hand.move(turn))
-        median = statistics.median
-        yield Figure(f"{BOXES} boxes released in one stage", median(ours), "s")
-        yield Figure(f"{BOXES} boxes moved by raw label patches", median(raw), "s")
-        ratio = median(one / other for one, other in zip(ours, raw, strict=True))
-        yield Figure("release against raw label patches", ratio, "ratio", 1.25)
-        yield Figure("node patches a moved box", before / BOXES, "writes", 1.0)
+        patches = bench.node_patches() - patches
+        best = f"best of {ROUNDS}"
+        yield Figure(f"{BOXES} boxes released in one stage, {best}", min(ours), "s")
+        yield Figure(f"{BOXES} boxes moved by raw label patches, {best}", min(raw), "s")
+        yield Figure("release against raw label patches", min(ours) / min(raw), "ratio", 1.25)
+        yield Figure("node patches a moved box", patches / ROUNDS / BOXES, "writes", 1.0)
+        stalled = sum(seconds > STALL_SECONDS for seconds in (*ours, *raw))
+        yield Figure(
+            f"rounds of {len(ours) + len(raw)} in which KubeEdge kept a box for {STALL_SECONDS} s", stalled, "rounds"
+        )
         yield from _with_stock(bench, say)
 
 
@@ -58,16 +66,16 @@ def _with_stock(bench: "Bench", say: Callable[[Step], None]) -> Iterator[Figure]
     say(Step("a stock DaemonSet's rolling update"))
     stock = Stock(bench)
     stock.update("0", bench.boxes, PATIENCE)
-    seconds, _ = stock.update("1", bench.boxes, PATIENCE)
-    yield Figure(f"stock rolling update of {BOXES} boxes, maxUnavailable 10%", seconds, "s")
+    seconds = min(stock.update(f"lit-{turn}", bench.boxes, PATIENCE)[0] for turn in range(AGAIN))
+    yield Figure(f"stock rolling update of {BOXES} boxes, maxUnavailable 10%, best of {AGAIN}", seconds, "s")
     dark = bench.boxes[-DARK:]
     lit = bench.boxes[:-DARK]
     say(Step(f"{DARK} sites go dark"))
     bench.cluster.cut(*(name.removesuffix("-scan-1") for name in dark))
     bench.cluster.wait_not_ready(*dark)
-    seconds = bench.release("release", "dark", lit)
-    yield Figure(f"{len(lit)} boxes released while {DARK} are dark", seconds, "s")
-    seconds, missing = stock.update("2", lit, STOCK_PATIENCE)
+    seconds = min(bench.release("release", f"dark-{turn}", lit) for turn in range(AGAIN))
+    yield Figure(f"{len(lit)} boxes released while {DARK} are dark, best of {AGAIN}", seconds, "s")
+    seconds, missing = stock.update("dark", lit, STOCK_PATIENCE)
     name = f"boxes a stock update has not reached after {seconds:.0f} s, {DARK} dark"
     yield Figure(name, missing, "boxes")
 
