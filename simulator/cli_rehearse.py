@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -157,7 +158,7 @@ def linger(narrator: Narrator, stage: Theatre) -> None:
 
 @contextlib.contextmanager
 def complaints() -> Iterator[None]:
-    """Tell what went wrong in words, and end with the right status."""
+    """Tell what went wrong in words, and end with the right status: a bug, too, says nothing of the release."""
     try:
         yield
     except FileError as wrong:
@@ -167,21 +168,28 @@ def complaints() -> Iterator[None]:
     except ClusterError as wrong:
         typer.echo(f"fleetsim: {wrong}", err=True)
         raise typer.Exit(NOT_CARRIED_OUT) from wrong
+    except Exception as bug:
+        traceback.print_exception(bug)
+        typer.echo("fleetsim: this is a fault of fleetsim and says nothing of the release: please report it", err=True)
+        raise typer.Exit(NOT_CARRIED_OUT) from bug
 
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A folder for the cluster of this rehearsal; it stays, with its logs, only when the rehearsal broke off."""
     made = Path(tempfile.mkdtemp(prefix="edgefleet-rehearsal-"))
+    broken_off = False
     try:
         yield made
-    except ClusterError:
+    except FileError:
+        raise
+    except Exception:
+        broken_off = True
         typer.echo(f"fleetsim: logs are in {made / 'logs'}", err=True)
         raise
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    shutil.rmtree(made, ignore_errors=True)
+    finally:
+        if not broken_off:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def writable(path: Path | None) -> None:

@@ -13,14 +13,12 @@ A box is called after its site, role and number, unless it is given a `name`.
 """
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from simulator.fleet import ROLE_LABEL, SITE_LABEL, Box, Fleet, FleetError, Role, Site, usual_fleet
 from simulator.tables import FileError, Table, labels, one_of, text, whole
 
 MOST: Final = 500  # boxes; one machine carries no more
-NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 USUAL_SITES: Final = 12
 USUAL_PAIRS: Final = 4  # sites with a second box
 
@@ -59,9 +57,10 @@ def parse_site(table: Table) -> Site:
 def boxes_of(site: str, table: Table) -> Iterator[Box]:
     """Read the boxes of a site."""
     numbers: dict[str, int] = {}
+    none: Mapping[str, str] = {}
     for group in table.tables("boxes", "box"):
         role = Role(group.take("role", one_of(Role), Role.SCAN, required=True))
-        own = group.take("labels", labels, NO_LABELS)
+        own = group.take("labels", labels, none)
         count = group.take("count", whole(1, MOST), 1)
         name = group.take("name", text, "")
         group.close()

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.scenario.conftest import Fleetsim
+from tests.scenario.conftest import TREE, Fleetsim
 
 RELEASE = """
 apiVersion: edgefleet.io/v1alpha1
@@ -22,6 +22,7 @@ spec:
   health: {maxRestarts: 0}
   windows: [{from: "22:00", to: "05:00"}]
 """
+SAMPLES = TREE / "manifests/samples"
 FLEET = "sites = 3\nboxes = 3\n"
 
 pytestmark = pytest.mark.timeout(600)
@@ -53,6 +54,18 @@ def test_a_good_release_ends_with_nought_and_every_change_of_the_file_is_told(
     assert {case.get("name") for case in suite.findall("testcase")} >= {"every box gets the new version"}
     told = json.loads((tmp_path / "r.json").read_text())
     assert (told["exitCode"], told["stopped"], told["boxes"]["released"]) == (0, False, 3)
+
+
+@pytest.mark.cluster
+def test_the_sample_files_can_be_rehearsed_as_they_are(fleetsim: Fleetsim, tmp_path: Path) -> None:
+    done = fleetsim(
+        *("rehearse", "--fast", "-f", SAMPLES / "release.yaml", "--report", "r.json"),
+        *("--fleet", SAMPLES / "rehearsal/fleet.toml", "--scenario", SAMPLES / "rehearsal/scenario.toml"),
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # its crash may stop the release, which it allows
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert (told["scenario"]["name"], told["boxes"]["targeted"]) == ("scenario", 4)
+    assert all(one["ok"] for one in told["expectations"]), done.stdout
 
 
 @pytest.mark.cluster

@@ -1,13 +1,18 @@
 """The record of a running cluster: what is written is read, and boxes come and go."""
 
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simulator import record
 from simulator.fleet import Box, Role, usual_fleet
+from simulator.fleetfile import parse_fleet
 from simulator.programs import Place, Ports, Seat, Timing, Uplink
 from simulator.record import Record
+
+SAMPLE_FLEET = Path(__file__).parents[3] / "manifests/samples/rehearsal/fleet.toml"
 
 
 @pytest.fixture
@@ -20,6 +25,12 @@ def sample(tmp_path: Path) -> Record:
 def test_what_is_written_is_read(sample: Record, tmp_path: Path) -> None:
     sample.write()
     assert record.read(tmp_path) == sample
+
+
+def test_a_fleet_out_of_a_file_is_written_and_read_as_well(sample: Record, tmp_path: Path) -> None:
+    described = replace(sample, fleet=parse_fleet(tomllib.loads(SAMPLE_FLEET.read_text())))
+    described.write()
+    assert record.read(tmp_path) == described
 
 
 def test_nobody_else_may_read_the_admins_token(sample: Record, tmp_path: Path) -> None:
