@@ -4,7 +4,6 @@ import inspect
 import json
 import os
 import re
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -15,10 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from simulator.build import build as build_programs
-from simulator.cluster import Cluster
+from simulator.cluster import Cluster, stop
 from simulator.fleet import usual_fleet
 from simulator.link import Shape
 from simulator.progress import ClusterError, Step
+from simulator.stopping import at_the_end, stopping
 from simulator.terminal import telling
 
 WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
@@ -82,19 +82,17 @@ def up(  # noqa: PLR0913 - each is an option of the command line
       fleetsim cluster up --kubeconfig ~/.kube/kind-config
     """
     fleet = usual_fleet(sites, -(-sites * 13 // 10) if boxes is None else boxes)
-    with telling() as report:
-        if kubeconfig is None and "KUBECONFIG" in os.environ:
-            report(Step("KUBECONFIG is set but not used, for safety: say --kubeconfig to put boxes on that cluster"))
-        cluster = Cluster.up(fleet, folder, report=report, detached=detach, existing=kubeconfig)
-    if output is Format.JSON:
-        typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder.absolute())}))
-    else:
-        typer.echo(f"The cluster is up: {sites} sites, {len(list(fleet.boxes()))} boxes, in {folder.absolute()}")
-        typer.echo(f"  export KUBECONFIG='{cluster.kubeconfig}'   (kubectl: {cluster.kubectl})")
-        typer.echo(f"  {'stop it with: fleetsim cluster down' if detach else 'Ctrl-C stops it'}")
-    if not detach:
-        with cluster:
-            keep(cluster)
+    with stopping():
+        with telling() as report:
+            if kubeconfig is None and "KUBECONFIG" in os.environ:
+                report(
+                    Step("KUBECONFIG is set but not used, for safety: say --kubeconfig to put boxes on that cluster")
+                )
+            cluster = Cluster.up(fleet, folder, report=report, detached=detach, existing=kubeconfig)
+        introduce(cluster, output, detached=detach)
+        if not detach:
+            with cluster:
+                keep(cluster)
 
 
 def status(folder: Folder, output: Output = Format.TEXT) -> None:
@@ -152,12 +150,12 @@ def degrade(
 
 
 def down(folder: Folder) -> None:
-    """Stop the cluster; its logs stay in the folder until the next start.
+    """Stop the cluster, even one that came up only half; its logs stay in the folder until the next start.
 
     Examples:
       fleetsim cluster down
     """
-    Cluster.attach(folder).down()
+    stop(folder)
 
 
 def help_text(command: Callable[..., None]) -> str:
@@ -175,11 +173,21 @@ for listed in (build, up, status, cut, heal, degrade, down):
     app.command(help=help_text(listed))(listed)
 
 
+def introduce(cluster: Cluster, output: Format, *, detached: bool) -> None:
+    """Say that it is up, and how to use it."""
+    fleet, folder = cluster.fleet, cluster.record.place.folder
+    if output is Format.JSON:
+        typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder)}))
+        return
+    typer.echo(f"The cluster is up: {len(fleet.sites)} sites, {len(list(fleet.boxes()))} boxes, in {folder}")
+    typer.echo(f"  export KUBECONFIG='{cluster.kubeconfig}'   (kubectl: {cluster.kubectl})")
+    typer.echo(f"  {'stop it with: fleetsim cluster down' if detached else 'Ctrl-C stops it'}")
+
+
 def keep(cluster: Cluster) -> None:
-    """Return at Ctrl-C or SIGTERM; raises ClusterError when a program of the cluster ends by itself."""
+    """Return at Ctrl-C, SIGTERM or SIGHUP; raises ClusterError when a program of the cluster ends by itself."""
     told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+    at_the_end(lambda *_: told.set())
     ended_before = {one.name for one in cluster.keeper.ended()}
     while not told.wait(WATCH_SECONDS):
         if not cluster.keeper.is_alive():

@@ -1,11 +1,7 @@
 """`fleetsim demo`: the story of a release through a hundred transfer centres, then a cluster to play with."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -18,10 +14,9 @@ from simulator.keeper import Keeper
 from simulator.narrate import Narrator, length
 from simulator.progress import ClusterError
 from simulator.rehearsal import Result, verdict_on
+from simulator.stopping import stopping
 from simulator.story import Story
 from simulator.theatre import Theatre, theatre
-
-BROKEN_OFF: Final = 130  # as a shell says it of a program that Ctrl-C ended
 
 
 def demo(
@@ -104,25 +99,6 @@ def invite(stage: Theatre, narrator: Narrator) -> None:
         narrator.line(f"  {command}", "cyan")
     keep(stage.cluster)
     narrator.line()
-
-
-@contextmanager
-def stopping() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block in good order, and the command with a status of its own."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        del number, frame
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, signal.SIG_IGN)  # a second one would tear what is being stopped
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("\nStopped; nothing is left running.", err=True)
-        raise typer.Exit(BROKEN_OFF) from None
 
 
 def add_to(app: typer.Typer) -> None:

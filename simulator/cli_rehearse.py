@@ -13,7 +13,6 @@ import typer
 
 from simulator.adjust import FAST_READY, FAST_SOAK, FAST_TIMEOUT
 from simulator.cli_cluster import help_text, keep
-from simulator.cli_demo import stopping
 from simulator.expectations import ALWAYS, EXPECTATIONS
 from simulator.files import Wish, read_files, scenario_path, shipped_scenarios
 from simulator.narrate import Narrator, length
@@ -21,6 +20,7 @@ from simulator.progress import ClusterError
 from simulator.rehearsal import Report, summary, verdict_on
 from simulator.rehearse import rehearse as play_and_judge
 from simulator.rendering import as_json, as_junit
+from simulator.stopping import stopping
 from simulator.tables import FileError
 from simulator.theatre import Theatre, theatre
 
@@ -67,7 +67,7 @@ def rehearse(  # noqa: PLR0913 - each is an option that a person may give
         files = read_files(wish)
         for path in (junit, report):
             writable(path)
-        with folder() as place, Narrator() as narrator:
+        with Narrator() as narrator, folder() as place:
             narrator.heading(f"Rehearsal of {file} under scenario {files.scenario.name}")
             narrator.line(files.scenario.sentence)
             with theatre(files.fleet, place, narrator.step, narrator.began) as stage:

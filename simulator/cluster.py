@@ -23,14 +23,13 @@ from simulator.binaries import find_binaries
 from simulator.existing import move_in, move_out
 from simulator.faults import Fault
 from simulator.fleet import Box, Fleet, Site
-from simulator.keeper import Keeper, spawn
+from simulator.keeper import Keeper, end, spawn
 from simulator.kube import Kube
 from simulator.link import Links, Shape
-from simulator.machine import BELOW_EPHEMERAL, free_ports, make_room_for_watches
+from simulator.machine import free_ports, make_room_for_watches, network_of
 from simulator.programs import Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
-from simulator.record import Record
-from simulator.sockets import NotAnsweringError
+from simulator.record import NoRecordError, Record
 from simulator.starting import (
     boot_box,
     boot_gently,
@@ -81,7 +80,7 @@ class Cluster:
         place = Place(
             binaries.programs, binaries.crds, folder, Ports(*free_ports(CLOUD_PORTS)), new_token(), timing or Timing()
         )
-        keeper, supervisor = spawn(folder, detached=detached)
+        keeper, supervisor = spawn(folder)
         with contextlib.ExitStack() as undo:
             undo.callback(end, keeper, supervisor)
             if existing is None:
@@ -96,15 +95,16 @@ class Cluster:
             start_cloud(place, keeper, kube, report)
             cluster = cls(Record(place, Fleet(()), {}, {}), keeper, kube, supervisor)
             cluster.add_sites(fleet.sites, report=report)
+            if detached:
+                keeper.let_go()
             undo.pop_all()
         return cluster
 
     @classmethod
     def attach(cls, folder: Path) -> Self:
-        """The cluster that is up in a folder, whoever started it."""
+        """The cluster that is up in a folder, whoever started it. Raises NoRecordError when it is not all up yet."""
         folder = folder.absolute()
-        if not Keeper(folder).is_alive():
-            raise ClusterError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
+        must_be_alive(folder)
         stored = record.read(folder)
         kube = Kube(stored.place.server, stored.place.pki / "apiserver.crt", stored.place.token)
         return cls(stored, Keeper(folder), kube)
@@ -262,16 +262,25 @@ class Cluster:
         return (Seat(network_of(port), port) for port in free_ports(count, but=taken))
 
 
+def stop(folder: Path) -> None:
+    """Stop whatever runs in a folder, even a cluster that is only half up. Raises ClusterError when nothing does."""
+    folder = folder.absolute()
+    try:
+        Cluster.attach(folder).down()
+    except NoRecordError:
+        Keeper(folder).shut_down()
+
+
+def must_be_alive(folder: Path) -> None:
+    """Raise ClusterError when no cluster is up in the folder."""
+    if not Keeper(folder).is_alive():
+        raise ClusterError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
+
+
 def make_room(sites: Iterable[Site], report: Report) -> None:
     """See that this machine has room for the boxes of a cluster. Raises NotEnoughError."""
     if raised := make_room_for_watches(sum(len(site.boxes) for site in sites)):
         report(Step(raised))
-
-
-def network_of(port: int) -> str:
-    """The /24 block of addresses that goes with a box's port: as the port is the box's alone, so is the block."""
-    block = port - BELOW_EPHEMERAL.start
-    return f"127.{64 + block // 256}.{block % 256}"
 
 
 def clear(folder: Path) -> None:
@@ -282,18 +291,3 @@ def clear(folder: Path) -> None:
         shutil.rmtree(folder)
     (folder / "logs").mkdir(parents=True)
     folder.chmod(0o700)
-
-
-def end(keeper: Keeper, supervisor: subprocess.Popen[bytes] | None) -> None:
-    """Stop the programs and their supervisor, even one that does not answer."""
-    with contextlib.suppress(NotAnsweringError):
-        keeper.shut_down()
-    if supervisor is None:
-        return
-    if supervisor.stdin is not None:
-        supervisor.stdin.close()
-    try:
-        supervisor.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        supervisor.kill()
-        supervisor.wait()

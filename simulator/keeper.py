@@ -1,5 +1,6 @@
-"""The near side of the supervisor process: spawn it, and ask it to start, signal and list a cluster's programs."""
+"""The near side of the supervisor process: spawn it, end it, ask it to start, signal and list a cluster's programs."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,6 +78,10 @@ class Keeper:
         listed = ask(self.socket, {"op": "list"})["processes"]
         return {name: one["pid"] for name, one in listed.items() if one["code"] is None}
 
+    def let_go(self) -> None:
+        """Let the supervisor live on without the process that spawned it."""
+        ask(self.socket, {"op": "let-go"})
+
     def shut_down(self) -> None:
         """Kill every program and end the supervisor; nothing runs any more when this returns."""
         ask(self.socket, {"op": "shutdown"})
@@ -86,19 +91,19 @@ class Keeper:
         return self.folder / "logs" / f"{name}.log"
 
 
-def spawn(folder: Path, *, detached: bool) -> tuple[Keeper, subprocess.Popen[bytes]]:
+def spawn(folder: Path) -> tuple[Keeper, subprocess.Popen[bytes]]:
     """Start a supervisor for the folder.
 
-    Unless detached it lives no longer than the process returned keeps its standard input open, which the end of this
-    process closes whatever the end is.
+    Until it is let go it lives no longer than the process returned keeps its standard input open, which the end of
+    this process closes whatever the end is.
     """
     package = Path(simulator.__file__).parent.parent
     search = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
-    argv = [sys.executable, "-m", "simulator.supervise", str(folder), *([] if detached else ["--lifeline"])]
+    argv = [sys.executable, "-m", "simulator.supervise", str(folder)]
     with (folder / "logs" / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env=os.environ | {"PYTHONPATH": search},
@@ -112,3 +117,18 @@ def spawn(folder: Path, *, detached: bool) -> tuple[Keeper, subprocess.Popen[byt
             raise ClusterError(f"the supervisor did not start: read {folder / 'logs' / 'supervisor.log'}")
         time.sleep(0.02)
     return keeper, process
+
+
+def end(keeper: Keeper, supervisor: subprocess.Popen[bytes] | None) -> None:
+    """Stop the programs and their supervisor, even one that does not answer."""
+    with contextlib.suppress(NotAnsweringError):
+        keeper.shut_down()
+    if supervisor is None:
+        return
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()
+    try:
+        supervisor.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()

@@ -46,6 +46,12 @@ def free_ports(count: int, but: Collection[int] = ()) -> list[int]:
     return ports
 
 
+def network_of(port: int) -> str:
+    """The /24 block of addresses that goes with a box's port: as the port is the box's alone, so is the block."""
+    block = port - BELOW_EPHEMERAL.start
+    return f"127.{64 + block // 256}.{block % 256}"
+
+
 def bound_to(port: int) -> socket.socket | None:
     """A socket that keeps the port from all who do not know of it; None: somebody has it."""
     candidate = socket.socket()

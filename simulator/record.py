@@ -7,8 +7,13 @@ from typing import Any
 
 from simulator.fleet import Box, Fleet, Role, Site
 from simulator.programs import Place, Ports, Seat, Timing, Uplink
+from simulator.progress import ClusterError
 
 FILE = "cluster.json"
+
+
+class NoRecordError(ClusterError):
+    """A cluster has not come so far that anything was written down of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,14 @@ class Record:
 
 
 def read(folder: Path) -> Record:
-    """The record of the cluster in a folder; raises FileNotFoundError when there is none."""
-    stored: dict[str, Any] = json.loads((folder / FILE).read_text())
+    """The record of the cluster in a folder. Raises NoRecordError when there is none."""
+    try:
+        stored: dict[str, Any] = json.loads((folder / FILE).read_text())
+    except FileNotFoundError as absent:
+        raise NoRecordError(
+            f"the cluster in {folder} is not up yet: wait for its start, or end it with "
+            f"`fleetsim cluster down --dir '{folder}'`"
+        ) from absent
     place = stored["place"]
     return Record(
         place=Place(

@@ -1,13 +1,14 @@
 """The keeper of a cluster's processes: starts, signals and reaps them, and lets none outlive the cluster.
 
-`python -m simulator.supervise FOLDER [--lifeline]` listens on FOLDER/supervisor.sock, one JSON request a connection:
+`python -m simulator.supervise FOLDER` listens on FOLDER/supervisor.sock, one JSON request a connection:
 
     {"op": "start", "name", "argv", "env", "cwd", "log"} · {"op": "signal", "name", "signal"} · {"op": "list"}
-    {"op": "shutdown"}
+    {"op": "let-go"} · {"op": "shutdown"}
 
-Nothing is left behind, whoever dies: with --lifeline standard input is a pipe from the parent, whose end means that the
-parent is gone; and each child asks the kernel to kill it when this process dies. The kernel takes that to mean the
-*thread* that forked, so everything here happens in the main thread.
+Nothing is left behind, whoever dies: standard input is a pipe from the parent, whose end means that the parent is gone,
+unless it has let go before, which it does once a cluster is up that is to outlive it; and each child asks the kernel to
+kill it when this process dies. The kernel takes that to mean the *thread* that forked, so everything
+here happens in the main thread.
 """
 
 import contextlib
@@ -34,22 +35,21 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def main() -> int:
     """Serve until told to shut down, or until the parent is gone; then kill everything."""
     folder = Path(sys.argv[1])
-    lifeline = [sys.stdin] if "--lifeline" in sys.argv[2:] else []
-    keeper = Keeper()
+    keeper = Keeper([sys.stdin])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with bound(folder / SOCKET) as listener:
         try:
-            serve(listener, lifeline, keeper)
+            serve(listener, keeper)
         finally:
             keeper.kill_all()
             (folder / SOCKET).unlink(missing_ok=True)
     return 0
 
 
-def serve(listener: socket.socket, lifeline: list[Any], keeper: "Keeper") -> None:
+def serve(listener: socket.socket, keeper: "Keeper") -> None:
     """Answer one request after the other; each is short."""
     while True:
-        ready, _, _ = select.select([listener, *lifeline], [], [])
+        ready, _, _ = select.select([listener, *keeper.lifeline], [], [])
         if listener not in ready:
             return  # the lifeline's end
         connection, _ = listener.accept()
@@ -64,7 +64,8 @@ def serve(listener: socket.socket, lifeline: list[Any], keeper: "Keeper") -> Non
 class Keeper:
     """The children by name; a name can be started again once its process has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, lifeline: list[Any]) -> None:
+        self.lifeline = lifeline  # what comes to its end with the parent; empty: this lives on without
         self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def obey(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +78,9 @@ class Keeper:
                     return self.signal(asked["name"], asked["signal"])
                 case "list":
                     return {"processes": {name: vars_of(child) for name, child in self.children.items()}}
+                case "let-go":
+                    self.lifeline = []
+                    return {}
                 case "shutdown":
                     self.kill_all()
                     return {}

@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 import yaml
 
 from simulator import programs
-from simulator.cluster import Cluster, end
+from simulator.cluster import Cluster
 from simulator.fleet import Fleet, Site
-from simulator.keeper import Keeper, spawn
+from simulator.keeper import Keeper, end, spawn
 from simulator.machine import free_ports
 from simulator.operating import ACCOUNT, NAMESPACE, install_resources
 from simulator.programs import Timing
@@ -281,7 +281,7 @@ def raised(folder: Path, sites: Iterable[Site], timing: Timing | None = None) ->
         audit = Audit(folder)
         workshop = folder / "operators"
         (workshop / "logs").mkdir(parents=True)
-        keeper, supervisor = spawn(workshop, detached=False)
+        keeper, supervisor = spawn(workshop)
         try:
             with Observer(cluster.kube) as observer:
                 made = Rig(cluster, observer, audit, keeper)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from simulator.binaries import find_binaries
-from simulator.cluster import Cluster
+from simulator.cluster import Cluster, stop
 from simulator.fleet import usual_fleet
-from simulator.keeper import Keeper
+from simulator.keeper import Keeper, end, spawn
 from simulator.progress import ClusterError, silent
 from tests.cluster.waiting import until
 
@@ -52,6 +52,38 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_start_that_is_broken_off_leaves_nothing_running_even_if_it_was_to_be_detached(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    words = ["cluster", "up", "--sites", "1", "--boxes", "1", "--detach", "--dir", str(tmp_path / "cluster")]
+    keeper = Keeper(tmp_path / "cluster")
+    with subprocess.Popen([sys.executable, "-m", "simulator", *words], stderr=subprocess.PIPE, text=True) as starting:
+        assert starting.stderr is not None
+        until(lambda: keeper.is_alive() and len(keeper.pids()) > 1, "the first programs run")
+        pids = keeper.pids().values()
+        starting.send_signal(number)
+        complaint = starting.stderr.read()
+    if number is not signal.SIGKILL:
+        assert starting.returncode == 130
+        assert "Stopped; nothing is left running." in complaint
+    until(lambda: not any(map(runs, pids)) and not keeper.is_alive(), "all have ended")
+
+
+def test_what_has_come_up_only_half_can_be_stopped_and_is_no_riddle(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    keeper, supervisor = spawn(tmp_path)
+    try:
+        with pytest.raises(ClusterError, match="is not up yet"):
+            Cluster.attach(tmp_path).cut("tc-001")
+        stop(tmp_path)
+        assert not keeper.is_alive()
+    finally:
+        end(keeper, supervisor)
+    with pytest.raises(ClusterError, match="no cluster is up"):
+        stop(tmp_path)
 
 
 def test_a_detached_cluster_can_be_found_again_and_stopped_by_anyone(tmp_path: Path) -> None:

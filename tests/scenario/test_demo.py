@@ -53,7 +53,7 @@ def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleet
         ("boxes Ready", signal.SIGTERM),
         ("the operator", signal.SIGINT),
         ("scan 1.0 is released", signal.SIGKILL),
-        ("has gone dark", signal.SIGTERM),
+        ("has gone dark", signal.SIGHUP),
     ],
 )
 def test_nothing_is_left_running_whenever_and_however_it_is_ended(

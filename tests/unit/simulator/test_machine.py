@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator import machine
-from simulator.cluster import network_of
-from simulator.machine import BELOW_EPHEMERAL, NotEnoughError, free_ports, make_room_for_watches
+from simulator.machine import BELOW_EPHEMERAL, NotEnoughError, free_ports, make_room_for_watches, network_of
 
 
 def test_two_who_ask_get_different_ports_though_nobody_listens_yet() -> None:

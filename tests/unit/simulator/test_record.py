@@ -10,7 +10,7 @@ from simulator import record
 from simulator.fleet import Box, Role, usual_fleet
 from simulator.fleetfile import parse_fleet
 from simulator.programs import Place, Ports, Seat, Timing, Uplink
-from simulator.record import Record
+from simulator.record import NoRecordError, Record
 
 SAMPLE_FLEET = Path(__file__).parents[3] / "manifests/samples/rehearsal/fleet.toml"
 
@@ -31,6 +31,11 @@ def test_a_fleet_out_of_a_file_is_written_and_read_as_well(sample: Record, tmp_p
     described = replace(sample, fleet=parse_fleet(tomllib.loads(SAMPLE_FLEET.read_text())))
     described.write()
     assert record.read(tmp_path) == described
+
+
+def test_a_cluster_of_which_nothing_is_written_down_yet_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(NoRecordError, match=r"not up yet: wait for its start, or end it with `fleetsim cluster down"):
+        record.read(tmp_path)
 
 
 def test_nobody_else_may_read_the_admins_token(sample: Record, tmp_path: Path) -> None:
