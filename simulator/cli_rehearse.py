@@ -1,7 +1,6 @@
 """`fleetsim rehearse` and `fleetsim scenarios`: a release file tried out before it meets real boxes."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 import traceback
@@ -75,8 +74,9 @@ def rehearse(  # noqa: PLR0913 - each is an option that a person may give
                 found = play_and_judge(stage, wish, files, narrator)
                 code = found.exit_code(stop_is_right=expect_stop)
                 show(narrator, found, code, stop_is_right=expect_stop)
-                write(junit, as_junit(found))
-                write(report, as_json(found, exit_code=code))
+                cases = write(junit, as_junit(found, stop_is_right=expect_stop))
+                if not (write(report, as_json(found, exit_code=code)) and cases):
+                    code = NOT_CARRIED_OUT
                 if keep_up:
                     linger(narrator, stage)
     raise typer.Exit(code)
@@ -168,6 +168,9 @@ def complaints() -> Iterator[None]:
     except ClusterError as wrong:
         typer.echo(f"fleetsim: {wrong}", err=True)
         raise typer.Exit(NOT_CARRIED_OUT) from wrong
+    except OSError as wrong:  # the disk is full, or nobody reads any more
+        typer.echo(f"fleetsim: the rehearsal broke off: {wrong}", err=True)
+        raise typer.Exit(NOT_CARRIED_OUT) from wrong
     except Exception as bug:
         traceback.print_exception(bug)
         typer.echo("fleetsim: this is a fault of fleetsim and says nothing of the release: please report it", err=True)
@@ -193,15 +196,29 @@ def folder() -> Iterator[Path]:
 
 
 def writable(path: Path | None) -> None:
-    """Find out now whether a file can be written, not after minutes. Raises FileError."""
-    if path is not None and not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise FileError([f"{path}: cannot be written: make its folder, or name another file"])
+    """Find out now whether a file can be written, not after minutes; leave it as it is. Raises FileError."""
+    if path is None:
+        return
+    try:
+        there = path.exists()
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as wrong:
+        raise FileError(
+            [f"{path}: cannot be written: {wrong.strerror}; make its folder, or name another file"]
+        ) from wrong
 
 
-def write(path: Path | None, content: str) -> None:
-    """Write a file that was asked for."""
-    if path is not None:
-        path.write_text(content, encoding="utf-8")
+def write(path: Path | None, content: str) -> bool:
+    """Write a file if it was asked for; returns whether that could be done, and says why not."""
+    try:
+        if path is not None:
+            path.write_text(content, encoding="utf-8")
+    except OSError as wrong:
+        typer.echo(f"fleetsim: {path}: cannot be written: {wrong.strerror}", err=True)
+        return False
+    return True
 
 
 def add_to(app: typer.Typer) -> None:

@@ -77,6 +77,15 @@ class Report:
         return 0 if self.held and self.stopped is stop_is_right else 1
 
 
+def ending(found: Report, *, stop_is_right: bool) -> Result:
+    """Whether the release was stopped, as a case of its own beside the expectations: it makes the command fail too."""
+    name, promise = (
+        ("stopped", "the release is stopped") if stop_is_right else ("not-stopped", "the release is not stopped")
+    )
+    happened = f"stopped: {found.why}" if found.stopped else f"not stopped: {found.phase}"
+    return Result(name, promise, found.stopped is stop_is_right, happened, found.seconds)
+
+
 def report(evidence: Evidence, asked: Asked, acts: Mapping[Act, float | None], now: float) -> Report:
     """Judge. `acts` has the time of each act, None for those that were never due."""
     case = asked.case

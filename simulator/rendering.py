@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final
 
-from simulator.rehearsal import Report, Result, summary
+from simulator.rehearsal import Report, Result, ending, summary
 
 UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no XML may hold them
 ESCAPED: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
@@ -25,7 +25,7 @@ def as_json(report: Report, *, exit_code: int) -> str:
         "stopped": report.stopped,
         "why": report.why,
         "phase": report.phase,
-        "seconds": round(report.seconds, 1),
+        "seconds": tenths(report.seconds),
         "exitCode": exit_code,
         "boxes": {
             "targeted": boxes.targeted,
@@ -41,23 +41,24 @@ def as_json(report: Report, *, exit_code: int) -> str:
                 "expected": result.promise,
                 "ok": result.ok,
                 "happened": result.happened,
-                "seconds": None if result.seconds is None else round(result.seconds, 1),
+                "seconds": None if result.seconds is None else tenths(result.seconds),
             }
             for result in report.results
         ],
         "failures": list(report.failures),
         "notDone": list(report.undone),
-        "course": [{"at": round(line.at, 1), "sign": line.sign, "text": line.text} for line in report.lines],
+        "course": [{"at": tenths(line.at), "sign": line.sign, "text": line.text} for line in report.lines],
     }
     return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_junit(report: Report) -> str:
-    """One test case an expectation, in the dialect that GitHub's and GitLab's readers share."""
+def as_junit(report: Report, *, stop_is_right: bool) -> str:
+    """A case an expectation, and one for being stopped, in the dialect that GitHub's and GitLab's readers share."""
     suite = f"rehearsal of {report.asked.case.release}: {report.asked.scenario.name}"
-    failed = sum(1 for result in report.results if not result.ok)
-    numbers = f'tests="{len(report.results)}" failures="{failed}" errors="0" skipped="0" time="{report.seconds:.1f}"'
-    cases = "".join(case_of(result, report) for result in report.results)
+    results = (*report.results, ending(report, stop_is_right=stop_is_right))
+    failed = sum(1 for result in results if not result.ok)
+    numbers = f'tests="{len(results)}" failures="{failed}" errors="0" skipped="0" time="{tenths(report.seconds)}"'
+    cases = "".join(case_of(result, report) for result in results)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<testsuites {numbers}>\n"
@@ -72,7 +73,7 @@ def case_of(result: Result, report: Report) -> str:
     """One test case."""
     group = f"edgefleet.rehearsal.{report.asked.scenario.name}"
     head = f"<testcase classname={attribute(group)} name={attribute(result.promise)}"
-    head += f' time="{result.seconds or 0:.1f}"'
+    head += f' time="{tenths(result.seconds or 0)}"'
     if result.ok:
         return f"{head}/>\n"
     more = "\n".join((result.happened, *report.failures))
@@ -83,6 +84,11 @@ def case_of(result: Result, report: Report) -> str:
 def course_of(report: Report) -> str:
     """What happened as plain lines."""
     return "\n".join([summary(report), *(f"{line.at:7.1f} s  {line.text}" for line in report.lines)])
+
+
+def tenths(seconds: float) -> float:
+    """Seconds as they are told; what rounds to nothing has no sign."""
+    return round(seconds, 1) + 0.0
 
 
 def text(words: str) -> str:

@@ -74,12 +74,16 @@ def test_a_crashing_version_is_stopped_at_its_canary_and_the_reason_is_told(
 ) -> None:
     done = fleetsim(
         *("rehearse", "-f", release, "--fleet", "fleet.toml", "--fast", "--scenario", "canary-crashes"),
-        *("--report", "r.json"),
+        *("--report", "r.json", "--junit", "j.xml"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "scan-2-0 would have been stopped" in done.stdout
     assert "TooManyRestarts: tc-001-scan-1" in done.stdout
     assert "if that is right, say --expect-stop" in done.stdout
+    suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")  # noqa: S314 - our own file
+    assert suite is not None
+    failed = [case.get("name") for case in suite.findall("testcase") if case.find("failure") is not None]
+    assert failed == ["the release is not stopped"]
     told = json.loads((tmp_path / "r.json").read_text())
     assert {one["name"]: one["ok"] for one in told["expectations"]} == dict.fromkeys(
         ("ends-in-time", "stopped", "first-stage-only", "back-again", "sites-budget"), True
@@ -146,7 +150,11 @@ def test_wrong_files_are_told_all_at_once_before_anything_starts(
     [
         (("-f", "absent.yaml"), "absent.yaml: cannot be read: No such file or directory"),
         (("-f", "release.yaml", "--scenario", "clam"), "--scenario: 'clam' is none; did you mean calm?"),
-        (("-f", "release.yaml", "--junit", "no/such/j.xml"), "no/such/j.xml: cannot be written: make its folder"),
+        (
+            ("-f", "release.yaml", "--junit", "no/such/j.xml"),
+            "no/such/j.xml: cannot be written: No such file or directory; make its folder",
+        ),
+        (("-f", "release.yaml", "--report", "."), ".: cannot be written: Is a directory; make its folder"),
     ],
 )
 @pytest.mark.usefixtures("release")

@@ -1,9 +1,11 @@
 """How `fleetsim rehearse` ends when something goes wrong, and how it writes the files that were asked for."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
-from simulator.cli_rehearse import complaints
+from simulator.cli_rehearse import complaints, writable, write
 from simulator.progress import ClusterError
 from simulator.tables import FileError
 
@@ -13,6 +15,7 @@ from simulator.tables import FileError
     [
         (FileError(["a.toml: sites: is missing: add it"]), 2, "fleetsim: a.toml: sites: is missing: add it"),
         (ClusterError("etcd ended with 1"), 3, "fleetsim: etcd ended with 1"),
+        (OSError(28, "No space left on device"), 3, "fleetsim: the rehearsal broke off: [Errno 28] No space left"),
         (KeyError("surprise"), 3, "KeyError: 'surprise'"),
     ],
 )
@@ -23,3 +26,26 @@ def test_a_rehearsal_that_breaks_off_never_ends_as_if_the_release_had_failed(
         raise wrong
     assert ended.value.exit_code == status
     assert said in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_found_out_before_anything_starts(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent" / "j.xml", Path("/proc/j.xml")):
+        with pytest.raises(FileError, match=r"cannot be written: .*; make its folder, or name another file"):
+            writable(path)
+
+
+def test_looking_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("of yesterday")
+    for path in (kept, tmp_path / "new", None):
+        writable(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert kept.read_text() == "of yesterday"
+
+
+def test_a_file_that_cannot_be_written_in_the_end_keeps_no_other_from_being_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [write(Path("/dev/full"), "<x/>"), write(tmp_path / "r.json", "{}"), write(None, "")] == [False, True, True]
+    assert (tmp_path / "r.json").read_text() == "{}"
+    assert "fleetsim: /dev/full: cannot be written: No space left on device" in capsys.readouterr().err

@@ -120,14 +120,32 @@ def test_dark_boxes_are_counted_as_deferred_and_caught_up() -> None:
 def test_junit_has_a_case_an_expectation_and_survives_any_text() -> None:
     seen = Seen().told(release(20, "Paused", breach='<bad> & "worse"\x00', failures=("Crash: b1",)))
     found = told(seen)
-    suite = ET.fromstring(as_junit(found)).find("testsuite")  # noqa: S314 - our own text
+    suite = ET.fromstring(as_junit(found, stop_is_right=False)).find("testsuite")  # noqa: S314 - our own text
     assert suite is not None
-    assert suite.get("tests") == str(len(found.results)) == str(len(suite.findall("testcase")))
+    assert suite.get("tests") == str(len(found.results) + 1) == str(len(suite.findall("testcase")))
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert failure.get("message") == "0 of 3 boxes run it; not b1, b2, b3"
     assert "Crash: b1" in (failure.text or "")
     assert '<bad> & "worse"?' in (suite.findtext("system-out") or "")
+
+
+@pytest.mark.parametrize("stop_is_right", [True, False])
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_junit_is_green_exactly_when_the_command_ends_with_nought(phase: str, *, stop_is_right: bool) -> None:
+    either = Scenario("any", "Anything is right.", Ending.EITHER, (), ())
+    found = told(walked(phase, message="no box left"), either)
+    suite = ET.fromstring(as_junit(found, stop_is_right=stop_is_right)).find("testsuite")  # noqa: S314 - our own text
+    assert suite is not None
+    assert (suite.get("failures") == "0") is (found.exit_code(stop_is_right=stop_is_right) == 0)
+    names = [case.get("name") for case in suite.findall("testcase")]
+    assert names[-1] == ("the release is stopped" if stop_is_right else "the release is not stopped")
+
+
+def test_no_time_is_told_as_less_than_nothing_by_rounding() -> None:
+    results = tuple(replace(one, seconds=-0.01) for one in told(walked()).results)
+    found = replace(told(walked()), results=results)
+    assert "-0.0" not in as_junit(found, stop_is_right=False) + as_json(found, exit_code=0)
 
 
 def test_json_holds_everything() -> None:
