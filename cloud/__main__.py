@@ -15,6 +15,7 @@ app = typer.Typer(
     help="Brings releases to edge boxes, stage by stage, and tells where they stand.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    add_completion=output.program() == "edgefleet",  # under its other name the shell would take it for kubectl's
     rich_markup_mode=None,  # plain help: the same in a pipe, on a terminal and in a ticket
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -4,6 +4,8 @@ import inspect
 import json
 import os
 import re
+import shlex
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -180,8 +182,15 @@ def introduce(cluster: Cluster, output: Format, *, detached: bool) -> None:
         typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder)}))
         return
     typer.echo(f"The cluster is up: {len(fleet.sites)} sites, {len(list(fleet.boxes()))} boxes, in {folder}")
-    typer.echo(f"  export KUBECONFIG='{cluster.kubeconfig}'   (kubectl: {cluster.kubectl})")
+    for line in exports(cluster.kubeconfig, cluster.kubectl):
+        typer.echo(f"  {line}")
     typer.echo(f"  {'stop it with: fleetsim cluster down' if detached else 'Ctrl-C stops it'}")
+
+
+def exports(kubeconfig: Path, kubectl: Path) -> tuple[str, str]:
+    """What to type first in another terminal: where edgefleet, fleetsim and kubectl are, and whom they speak to."""
+    folders = f"{Path(sys.executable).absolute().parent}:{kubectl.parent}"
+    return f'export PATH={shlex.quote(folders)}:"$PATH"', f"export KUBECONFIG={shlex.quote(str(kubeconfig))}"
 
 
 def keep(cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from simulator import memory, play
 from simulator.binaries import find_binaries
-from simulator.cli_cluster import Folder, help_text, keep
+from simulator.cli_cluster import Folder, exports, help_text, keep
 from simulator.course import Sign
 from simulator.fleet import FleetError, usual_fleet
 from simulator.keeper import Keeper
@@ -90,8 +90,8 @@ def invite(stage: Theatre, narrator: Narrator) -> None:
     narrator.line("In a second terminal:")
     folder = stage.cluster.record.place.folder
     for command in (
-        f"export KUBECONFIG='{stage.cluster.kubeconfig}'",
-        "edgefleet releases",
+        *exports(stage.cluster.kubeconfig, stage.cluster.kubectl),
+        "edgefleet releases -A",
         f"edgefleet why {site.boxes[0].name}",
         f"fleetsim cluster cut {site.name} --dir '{folder}'",
         f"fleetsim cluster heal {site.name} --dir '{folder}'",

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from simulator.adjust import FAST_READY, FAST_SOAK, FAST_TIMEOUT
-from simulator.cli_cluster import help_text, keep
+from simulator.cli_cluster import exports, help_text, keep
 from simulator.expectations import ALWAYS, EXPECTATIONS
 from simulator.files import Wish, read_files, scenario_path, shipped_scenarios
 from simulator.narrate import Narrator, length
@@ -150,8 +150,8 @@ def because(found: Report, stop_is_right: bool) -> str:  # noqa: FBT001 - the op
 def linger(narrator: Narrator, stage: Theatre) -> None:
     """Keep the cluster up until Ctrl-C."""
     narrator.heading("The cluster stays up until Ctrl-C")
-    narrator.line(f"  export KUBECONFIG='{stage.cluster.kubeconfig}'")
-    narrator.line("  edgefleet releases -A")
+    for command in (*exports(stage.cluster.kubeconfig, stage.cluster.kubectl), "edgefleet releases -A"):
+        narrator.line(f"  {command}")
     narrator.quiet()
     keep(stage.cluster)
 

@@ -11,7 +11,7 @@ from simulator.fleet import ROLE_LABEL, Fleet, Role
 from simulator.rehearsal import Result
 from simulator.timeline import Ground
 
-NAMESPACE: Final = "default"
+NAMESPACE: Final = "sorting"  # of its own: a first release of the reader's own is in default
 REGISTRY: Final = "registry.example"
 DARK_SITES: Final = 7
 PARALLEL_SHARE: Final = 25  # percent of sites in change at one time

@@ -55,6 +55,7 @@ class Story:
     def first_versions(self) -> None:
         """The first versions, scan 1.0 and vision 1.0, go everywhere."""
         self.narrator.heading("Every box gets its first programs")
+        self.stage.cluster.kube.create("/api/v1/namespaces", {"metadata": {"name": play.NAMESPACE}})
         scan, vision = play.first(Role.SCAN), play.first(Role.VISION)
         created = self.create(scan)
         self.create(vision)

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +151,13 @@ def test_the_words_by_which_it_was_called_stand_in_every_hint(monkeypatch: pytes
     assert output.invocation("status x", "sorting") == "kubectl edgefleet status x -n sorting"
     monkeypatch.setattr("sys.argv", ["/usr/local/bin/edgefleet"])
     assert output.invocation("doctor", "sorting") == "edgefleet doctor"
+
+
+@pytest.mark.parametrize(("name", "offered"), [("edgefleet", True), ("kubectl-edgefleet", False)])
+def test_completion_is_installed_only_under_the_name_that_the_shell_sees(name: str, offered: bool) -> None:
+    program = Path(sys.executable).with_name(name)
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    assert ("--install-completion" in said) is offered
 
 
 def test_a_line_of_a_watch_says_where_the_release_stands() -> None:

@@ -1,12 +1,13 @@
 """What `fleetsim cluster` understands, and how it says no."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from simulator.cli_cluster import app, milliseconds, share, usual_folder, words
+from simulator.cli_cluster import app, exports, milliseconds, share, usual_folder, words
 from simulator.link import Shape
 
 
@@ -54,3 +55,14 @@ def test_every_command_helps_with_an_example(command: str) -> None:
     said = CliRunner().invoke(app, [command, "--help"])
     assert said.exit_code == 0
     assert f"    fleetsim cluster {command}" in said.stdout
+
+
+def test_what_is_to_be_typed_first_in_another_terminal_finds_every_command(tmp_path: Path) -> None:
+    kubectl = tmp_path / "it's a folder" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.touch(0o755)
+    first = "; ".join(exports(tmp_path / "kube config", kubectl))
+    script = f'{first}; command -v edgefleet fleetsim kubectl; echo "$KUBECONFIG"'
+    said = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [Path(line).name for line in said] == ["edgefleet", "fleetsim", "kubectl", "kube config"]
+    assert said[2] == str(kubectl)
