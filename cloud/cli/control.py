@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -174,7 +175,10 @@ def _hand(name: str, namespace: str | None, kubeconfig: str | None, context: str
 def _abort(hand: Hand, how: Abort, said: tuple[str | None, str], *, yes: bool) -> None:
     by, reason = said
     remark = {report.ABORT_REASON: _remark(by or hand.api.whoami(), reason)}
-    hand.turn(lambda one: control.abort(one.release, one.status, how), remark, ask=not yes)
+    bare = None
+    if how is Abort.ROLLBACK:
+        bare = gather.emptied(hand.api, hand.namespace, hand.name, datetime.now(UTC))
+    hand.turn(lambda one: control.abort(one.release, one.status, how, bare), remark, ask=not yes)
 
 
 def _remark(by: str, reason: str) -> str:

@@ -1,7 +1,7 @@
 """Reads releases from the cluster into our types, for the command line."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from random import uniform
@@ -11,6 +11,7 @@ from cloud.cli.kube import Api, Gone, Json, NotFound
 from cloud.cli.output import complain, some
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import API_VERSION, SITE_LABEL
+from cloud.rollout import control
 from cloud.rollout.cluster import RESOURCES
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
@@ -79,16 +80,26 @@ def seen(item: Json) -> Seen:
     )
 
 
-def mirror(api: Api, now: datetime) -> Mirror:
+def mirror(api: Api, now: datetime, kinds: Iterable[Kind] = _LOOKED_AT) -> Mirror:
     """Return the cluster as the operator would see it now. Raises SpecError, Unavailable."""
     held = Mirror(NodeReady())
-    for kind in _LOOKED_AT:
+    for kind in kinds:
         resource = RESOURCES[kind]
         root = "/apis" if resource.group else "/api"
         query = {"labelSelector": resource.selector} if resource.selector else {}
         for item in api.every(f"{root}/{resource.api_version}/{resource.plural}", **query):
             held.absorb(kind, item, now)
     return held
+
+
+def emptied(api: Api, namespace: str, name: str, now: datetime) -> int | None:
+    """Return how many boxes will run nothing once the release is taken back; None: who asks may not look."""
+    try:
+        held = mirror(api, now, (Kind.NODE, Kind.RELEASE, Kind.DAEMON_SET))
+    except (SpecError, Unavailable):
+        return None  # taking back must not wait for what is only to be told
+    view = next((one for one in held.releases() if one.mark.key == (namespace, name)), None)
+    return None if view is None else control.emptied(held.held((namespace, view.workload), now).fleet, name)
 
 
 def strangers(api: Api) -> list[tuple[str, dict[str, str]]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from cloud.fleet.errors import SpecError
+from cloud.rollout.moves import way_back
 from cloud.rollout.release import Abort, Approval, Release
+from cloud.rollout.snapshot import Fleet
 from cloud.rollout.status import OVER, Phase, ReleaseStatus, StagePhase, StageStatus
 
 
@@ -60,8 +62,8 @@ def resume(release: Release, status: ReleaseStatus) -> Change:
     return Change({"paused": False}, "goes on where it stood")
 
 
-def abort(release: Release, status: ReleaseStatus, how: Abort) -> Change:
-    """End the release for good."""
+def abort(release: Release, status: ReleaseStatus, how: Abort, emptied: int | None = None) -> Change:
+    """End the release for good; ``emptied``: how many boxes will run nothing then, None: not known."""
     before = release.spec.control.abort
     if before is how:
         return Change(None, f"was already told to {_WORDS[how]}; nothing to do")
@@ -71,21 +73,42 @@ def abort(release: Release, status: ReleaseStatus, how: Abort) -> Change:
             "create a new EdgeRelease"
         )
     _must_not_be_over(release, status, but=_STILL_ABORTED[how])
-    return Change({"abort": how.value}, consequence(status, how))
+    return Change({"abort": how.value}, consequence(status, how, emptied))
 
 
-def consequence(status: ReleaseStatus, how: Abort) -> str:
-    """Say what ending the release does to how many boxes."""
+def consequence(status: ReleaseStatus, how: Abort, emptied: int | None = None) -> str:
+    """Say what ending the release does to how many boxes; ``emptied`` as for ``abort``."""
     counts = status.counts
     touched = counts.succeeded + counts.updating
     match how:
         case Abort.ROLLBACK:
-            return f"{touched} boxes go back to what they ran before, without download, ignoring windows and soak"
+            return f"{_back(touched, emptied)}; windows and soak are ignored"
         case Abort.HALT:
             left = counts.targeted - touched
-            return f"{touched} boxes stay on the new version, {left} stay on the old one; no box is moved any more"
+            stay = "1 box stays" if touched == 1 else f"{touched} boxes stay"
+            return f"{stay} on the new version, {left} on the old one; no box is moved any more"
         case _:
             assert_never(how)
+
+
+def emptied(fleet: Fleet, name: str) -> int:
+    """Return how many boxes run a version of the named release and none any more once it is taken back."""
+    own = {version for one in fleet.standings if one.release.name == name for version in one.variants}
+    moved = ((box, version) for box in fleet.boxes for version in box.versions & own)
+    return sum(1 for box, version in moved if not way_back(box, version, fleet.versions))
+
+
+def _back(touched: int, emptied: int | None) -> str:
+    """Say what becomes of the boxes that are taken back."""
+    going = touched - (emptied or 0)
+    told = "1 box goes back to what it ran before" if going == 1 else f"{going} boxes go back to what they ran before"
+    told += ", without download"
+    if emptied is None:
+        return f"{told}, and one that ran nothing before will run nothing"
+    if not emptied:
+        return told
+    bare = f"{'1 box' if emptied == 1 else f'{emptied} boxes'} ran nothing before and will run nothing"
+    return f"{told}; {bare}" if going > 0 else bare
 
 
 def started(stage: StageStatus) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from cloud.cli import gather, kube
-from cloud.cli.control import Hand
+from cloud.cli.control import Hand, rollback
 from cloud.cli.kube import Api, Conflict, Forbidden, Gone, NotFound, connect
 from cloud.cli.options import Format
 from cloud.fleet.errors import SpecError, Unavailable
@@ -273,3 +273,22 @@ def test_a_release_that_keeps_changing_is_given_up_undone(tmp_path: Path) -> Non
 
     with api_of(tmp_path, answer) as api, pytest.raises(Unavailable, match="nothing was done"):
         Hand(api, "sorting", "scan-2", Format.TEXT).turn(lambda one: control.pause(one.release, one.status), {})
+
+
+def test_who_may_not_look_at_the_boxes_may_still_take_a_release_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state: dict[str, Any] = {}
+
+    def answer(method: str, path: str, _: object, body: Any) -> Answer:  # noqa: ANN401 - JSON
+        if not path.startswith(RELEASES):
+            return 403, {"message": "li cannot list nodes"}
+        if method == "PATCH":
+            state.update(body["spec"]["control"])
+        return 200, release(Phase.ROLLING, 1)
+
+    with serving(answer) as port:
+        file = kubeconfig(tmp_path, port)
+        rollback("scan-2", reason="crashes", by="li", yes=True, kubeconfig=file)
+    assert state == {"abort": "Rollback"}
+    assert "one that ran nothing before will run nothing" in capsys.readouterr().out

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from cloud.fleet.errors import SpecError
-from cloud.rollout.control import abort, approve, awaiting, consequence, pause, resume
+from cloud.rollout.control import abort, approve, awaiting, consequence, emptied, pause, resume
 from cloud.rollout.release import Abort, Approval, Release, ReleaseSpec
+from cloud.rollout.snapshot import Box, Fleet, Standing, Version
 from cloud.rollout.status import Breach, Counts, Phase, ReleaseStatus, StagePhase, StageStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -123,5 +124,40 @@ def test_a_release_that_has_succeeded_can_be_taken_back_but_not_halted() -> None
 
 def test_the_consequence_counts_the_boxes() -> None:
     status = standing(Phase.ROLLING, counts=Counts(targeted=10, succeeded=3, updating=1, pending=6))
-    assert consequence(status, Abort.ROLLBACK).startswith("4 boxes go back")
-    assert consequence(status, Abort.HALT).startswith("4 boxes stay on the new version, 6 stay on the old one")
+    assert consequence(status, Abort.ROLLBACK, 0).startswith(
+        "4 boxes go back to what they ran before, without download;"
+    )
+    assert consequence(status, Abort.HALT).startswith("4 boxes stay on the new version, 6 on the old one")
+    single = standing(Phase.ROLLING, counts=Counts(targeted=2, succeeded=1, pending=1))
+    assert consequence(single, Abort.ROLLBACK, 0).startswith("1 box goes back to what it ran before, without download;")
+    assert consequence(single, Abort.HALT).startswith("1 box stays on the new version, 1 on the old one")
+
+
+@pytest.mark.parametrize(
+    ("emptied", "told"),
+    [
+        (4, "4 boxes ran nothing before and will run nothing; windows"),
+        (
+            1,
+            "3 boxes go back to what they ran before, without download; 1 box ran nothing before and will run nothing",
+        ),
+        (
+            None,
+            "4 boxes go back to what they ran before, without download, and one that ran nothing before will run no",
+        ),
+    ],
+)
+def test_boxes_that_will_run_nothing_are_told_apart(emptied: int | None, told: str) -> None:
+    status = standing(Phase.ROLLING, counts=Counts(targeted=10, succeeded=3, updating=1, pending=6))
+    assert consequence(status, Abort.ROLLBACK, emptied).startswith(told)
+
+
+def test_a_box_will_run_nothing_when_it_remembers_nothing_that_is_still_there() -> None:
+    def box(name: str, version: str, *previous: str) -> Box:
+        versions = frozenset({version})
+        return Box(name, "tc-1", "scan", {}, online=True, since=NOW, versions=versions, previous=previous)
+
+    boxes = (box("a", "new"), box("b", "new", "old"), box("c", "new", "swept"), box("d", "old"))
+    versions = {one: Version(one, exclusive=True) for one in ("old", "new")}
+    fleet = Fleet((Standing(release(), standing(Phase.ROLLING), ("new",)),), boxes, versions)
+    assert emptied(fleet, "scan-2") == 2
