@@ -54,10 +54,14 @@ app.add_typer(sites.app)
 
 def main() -> None:
     """Run the command line; what a person can mend is told in words, anything else is a bug and shows itself."""
+    output.speak_plainly()
     try:
         app(prog_name=output.program())
     except (SpecError, Unavailable, Conflict) as refusal:
         output.complain(str(refusal))
+        sys.exit(1)
+    except OSError as lost:
+        output.give_up(lost)
         sys.exit(1)
 
 

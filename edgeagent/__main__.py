@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +21,31 @@ exit status: 0 the box can serve, 1 something keeps it from serving, 2 wrong usa
 
 def main() -> None:
     """Run the command line."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if not options.root.is_dir():
+        parser.error(f"--root {options.root} is no folder: name the one where the host's file system is mounted")
     facts = read_facts(read_gpus() if has_gpu_driver(options.root) else (), options.root)
     objections = problems(facts)
     if options.output == "json":
         told = json.dumps({**facts.dump(), "problems": list(objections)}, indent=2)
     else:
         told = "\n".join([*_lines(facts), *(f"✕ {objection}" for objection in objections)])
-    sys.stdout.write(f"{told}\n")
+    _tell(told)
     sys.exit(1 if objections else 0)
+
+
+def _tell(text: str) -> None:
+    """Print; a letter that the terminal's encoding lacks becomes a plain one. Exits where nothing can be written."""
+    encoding = sys.stdout.encoding
+    if "✕".encode(encoding, "replace") == b"?":
+        text = text.replace("✕", "x").encode(encoding, "replace").decode(encoding)
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError as lost:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody tries again at the end
+        sys.exit(f"edgeagent: the answer could not be written: {lost.strerror}; make room, or let it go elsewhere")
 
 
 def _parser() -> argparse.ArgumentParser:

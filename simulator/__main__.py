@@ -1,5 +1,6 @@
 """The command line `fleetsim`, which is also `python -m simulator`: composes the commands, decides nothing."""
 
+import io
 import sys
 
 import typer
@@ -9,6 +10,7 @@ from simulator.fleet import FleetError
 from simulator.machine import NotEnoughError
 from simulator.progress import ClusterError
 from simulator.sockets import NotAnsweringError
+from simulator.terminal import cannot_write
 
 app = typer.Typer(
     name="fleetsim",
@@ -25,10 +27,15 @@ cli_rehearse.add_to(app)
 
 def main() -> None:
     """Run the command line; what a person can mend is told in words, anything else is a bug and shows itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding lacks becomes a question mark
     try:
         app(prog_name="fleetsim")
     except (ClusterError, FleetError, NotAnsweringError, NotEnoughError) as refusal:
         print(refusal, file=sys.stderr)
+        sys.exit(1)
+    except OSError as lost:
+        cannot_write(lost)
         sys.exit(1)
 
 

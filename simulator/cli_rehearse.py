@@ -21,6 +21,7 @@ from simulator.rehearse import rehearse as play_and_judge
 from simulator.rendering import as_json, as_junit
 from simulator.stopping import stopping
 from simulator.tables import FileError
+from simulator.terminal import UNWRITABLE, cannot_write
 from simulator.theatre import Theatre, theatre
 
 EXIT_CODES: Final = (
@@ -168,10 +169,10 @@ def complaints() -> Iterator[None]:
     except ClusterError as wrong:
         typer.echo(f"fleetsim: {wrong}", err=True)
         raise typer.Exit(NOT_CARRIED_OUT) from wrong
-    except OSError as wrong:  # the disk is full, or nobody reads any more
-        typer.echo(f"fleetsim: the rehearsal broke off: {wrong}", err=True)
-        raise typer.Exit(NOT_CARRIED_OUT) from wrong
     except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno in UNWRITABLE:
+            cannot_write(bug)
+            raise typer.Exit(NOT_CARRIED_OUT) from bug
         traceback.print_exception(bug)
         typer.echo("fleetsim: this is a fault of fleetsim and says nothing of the release: please report it", err=True)
         raise typer.Exit(NOT_CARRIED_OUT) from bug

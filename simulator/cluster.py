@@ -284,10 +284,13 @@ def make_room(sites: Iterable[Site], report: Report) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Make the folder empty; raises ClusterError when it holds something that is not a cluster's."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "logs" / "supervisor.log").exists():
-            raise ClusterError(f"{folder} is not empty and holds no cluster: give an empty or new folder")
-        shutil.rmtree(folder)
-    (folder / "logs").mkdir(parents=True)
-    folder.chmod(0o700)
+    """Make the folder empty; raises ClusterError when it cannot be, or holds something that is not a cluster's."""
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / "logs" / "supervisor.log").exists():
+                raise ClusterError(f"{folder} is not empty and holds no cluster: give an empty or new folder")
+            shutil.rmtree(folder)
+        (folder / "logs").mkdir(parents=True)
+        folder.chmod(0o700)
+    except OSError as wrong:
+        raise ClusterError(f"{folder} cannot be used: {wrong.strerror}: give an empty or new folder") from wrong

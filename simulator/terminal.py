@@ -1,5 +1,7 @@
 """Progress on a person's terminal, or as plain lines in a log; always on standard error, results go elsewhere."""
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from simulator.progress import Report, Step
 
 LINE_EVERY_SECONDS = 10.0
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE})
 
 
 @contextmanager
@@ -23,6 +26,14 @@ def telling() -> Iterator[Report]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bars(progress)
+
+
+def cannot_write(lost: OSError) -> None:
+    """Say that output cannot be written, and have nobody try again at the end. Raises what is no such loss."""
+    if lost.errno not in UNWRITABLE:
+        raise lost
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(f"fleetsim: output could not be written: {lost.strerror}; make room, or let it go elsewhere", file=sys.stderr)
 
 
 class Bars:

@@ -12,7 +12,7 @@ from cloud.cli import gather, output, report
 from cloud.cli.gather import Seen
 from cloud.cli.kube import Api, Conflict, connect
 from cloud.cli.names import Name, StageName
-from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output
+from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output, some_words
 from cloud.fleet.errors import Unavailable
 from cloud.rollout import control
 from cloud.rollout.control import Change
@@ -22,6 +22,9 @@ By = Annotated[
     str | None, typer.Option("--by", metavar="WHO", help="Who decides; default: who the cluster says you are.")
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; kept with the release.")]
+NeededReason = Annotated[
+    str, typer.Option("--reason", metavar="WHY", callback=some_words, help="Why; kept with the release.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is done.")]
 _ATTEMPTS: Final = 8  # the operator writes the status about once a second; each time the decision is made anew
 
@@ -131,7 +134,7 @@ def resume(
 def rollback(  # noqa: PLR0913 - one option each
     name: Name,
     *,
-    reason: Reason,
+    reason: NeededReason,
     by: By = None,
     yes: Yes = False,
     namespace: Namespace = None,

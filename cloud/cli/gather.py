@@ -109,13 +109,13 @@ def strangers(api: Api) -> list[tuple[str, dict[str, str]]]:
 
 
 def follow(api: Api, namespace: str, name: str, deadline: float) -> Iterator[Seen]:
-    """Yield the release as it is, and each time it changes, until the deadline of the monotonic clock.
+    """Yield the release as it is, at least once, and each time it changes, until the monotonic clock's deadline.
 
     An API server that goes away is waited for with back-off. Raises NotFound when the release is deleted,
     Unavailable or SpecError when the first read fails or retries are used up.
     """
     version, failures, known = "", 0, False
-    while (left := deadline - time.monotonic()) > 0:
+    while (left := deadline - time.monotonic()) > 0 or not known:
         try:
             for newest, one in _stretch(api, namespace, name, version, min(_WATCH_SECONDS, left)):
                 version, failures, known = newest, 0, True

@@ -24,6 +24,7 @@ PAGE: Final = 500  # objects in one answer of a list
 FIELD_MANAGER: Final = "edgefleet-cli"
 MERGE_PATCH: Final = "application/merge-patch+json"
 BAD: Final = 400  # HTTP's line between done and not done
+_MISSHAPEN: Final = (KeyError, TypeError, AttributeError)  # what the library meets in a file of another form
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
@@ -205,8 +206,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
     try:
         contexts, current = library.list_kube_config_contexts(location)
         library.load_kube_config(location, context, client_configuration=settings, persist_config=False)
-    except (library.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError) as bad:
-        told = " ".join(str(bad).split())
+    except (library.ConfigException, yaml.YAMLError, OSError, UnicodeDecodeError, *_MISSHAPEN) as bad:
+        told = "is of another form than a kubeconfig" if isinstance(bad, _MISSHAPEN) else " ".join(str(bad).split())
         raise SpecError(f"kubeconfig {location}: {told}; `kubectl config get-contexts` shows what there is") from bad
     if not settings.verify_ssl:  # the kubeconfig asks for it, so a warning at each call tells nothing new
         disable_warnings(InsecureRequestWarning)

@@ -7,6 +7,7 @@ import typer
 
 from cloud.cli import gather
 from cloud.cli.kube import Api, connect
+from cloud.cli.options import object_name
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import SITE_LABEL
 
@@ -39,12 +40,21 @@ def _box_names(api: Api, _: dict[str, Any]) -> list[str]:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of the EdgeRelease.", autocompletion=_complete(_release_names))
+    str,
+    typer.Argument(
+        metavar="NAME",
+        callback=object_name,
+        help="Name of the EdgeRelease.",
+        autocompletion=_complete(_release_names),
+    ),
 ]
 StageName = Annotated[
     str,
     typer.Option("--stage", metavar="STAGE", help="The stage that may start.", autocompletion=_complete(_stage_names)),
 ]
 BoxName = Annotated[
-    str, typer.Argument(metavar="BOX", help="Name of the box (node).", autocompletion=_complete(_box_names))
+    str,
+    typer.Argument(
+        metavar="BOX", callback=object_name, help="Name of the box (node).", autocompletion=_complete(_box_names)
+    ),
 ]

@@ -1,6 +1,7 @@
 """The options that every command shares, and what the exit codes mean."""
 
 import inspect
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
@@ -22,9 +23,39 @@ def help_text(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("Examples:", "\b\nExamples:")
 
 
+_PART: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
+
+
+def namespace_name(text: str | None) -> str | None:
+    """Pass on what can be the name of a namespace, which becomes a part of a path. Raises typer.BadParameter."""
+    if text is not None and not re.fullmatch(_PART, text):
+        raise typer.BadParameter(f"{text!r}: write lower-case letters, digits and dashes, at most 63, such as sorting")
+    return text
+
+
+def object_name(text: str) -> str:
+    """Pass on what can be the name of a release or a node, as ``namespace_name`` does. Raises typer.BadParameter."""
+    if not _SUBDOMAIN.fullmatch(text):
+        raise typer.BadParameter(f"{text!r}: write lower-case letters, digits, dashes and dots, such as scan-2-4-0")
+    return text
+
+
+def some_words(text: str) -> str:
+    """Pass on what is not empty. Raises typer.BadParameter."""
+    if not text.strip():
+        raise typer.BadParameter("is empty: say it in a few words")
+    return text
+
+
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the release; default: the context's."),
+    typer.Option(
+        *("--namespace", "-n"),
+        metavar="NAME",
+        callback=namespace_name,
+        help="Namespace of the release; default: the context's.",
+    ),
 ]
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig file; default: as kubectl finds it.")

@@ -1,5 +1,8 @@
 """How the command line speaks: tables and sentences for people, JSON for programs; colours only on a terminal."""
 
+import codecs
+import errno
+import io
 import json
 import os
 import sys
@@ -29,6 +32,8 @@ COLOURS: Final[dict[str, str]] = {
     Phase.SUPERSEDED: "dim",
     StagePhase.PASSED: "green",
 }
+PLAIN: Final = {"✓": "+", "▲": "!", "✕": "x", "→": "->", "…": "...", "·": "-"}  # where a letter is lacking
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _COARSE: Final = 10  # of a unit: the next smaller one says nothing any more
 _PIPE_WIDTH: Final = 10_000  # nothing is cut for a program
 
@@ -53,6 +58,7 @@ def show(*parts: RenderableType) -> None:
 def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value for programs."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    sys.stdout.flush()
 
 
 def show_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -64,6 +70,27 @@ def show_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 def _plain(value: object) -> str:
     """Return what JSON has no word for: a moment as in the resources, in UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def speak_plainly() -> None:
+    """Where the terminal's encoding lacks a letter, write a plain one in its place from now on."""
+    codecs.register_error("edgefleet-plain", _spelled)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="edgefleet-plain")
+
+
+def _spelled(lack: UnicodeError) -> tuple[str, int]:
+    if not isinstance(lack, UnicodeEncodeError):
+        raise lack
+    return "".join(PLAIN.get(letter, "?") for letter in lack.object[lack.start : lack.end]), lack.end
+
+
+def give_up(lost: OSError) -> None:
+    """Say that the answer cannot be written, and have nobody try again at the end. Raises what is no such loss."""
+    if lost.errno not in _UNWRITABLE:
+        raise lost
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    complain(f"the answer could not be written: {lost.strerror}; make room, or let it go elsewhere")
 
 
 def complain(text: str) -> None:

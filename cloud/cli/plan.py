@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cloud.cli import gather, output
 from cloud.cli.kube import Api, Conflict, Forbidden, Json, NotFound, connect
-from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output
+from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output, namespace_name
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import SITE_LABEL
 from cloud.fleet.scalars import parse_duration
@@ -124,6 +124,10 @@ def _answers(api: Api, drafts: Iterable[Draft], now: datetime, span: timedelta) 
 
 def _judgement(api: Api, draft: Draft) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the API server itself objects to, and what is to be known of its word."""
+    try:
+        namespace_name(draft.namespace)
+    except typer.BadParameter as wrong:
+        return (f"metadata.namespace: {wrong}",), ()
     path = gather.release_path(draft.namespace, draft.name)
     try:
         api.apply(path, dict(draft.manifest), dryRun="All", force="true", fieldValidation="Strict")

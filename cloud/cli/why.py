@@ -11,7 +11,7 @@ from rich.text import Text
 from cloud.cli import gather, output
 from cloud.cli.kube import NotFound, connect
 from cloud.cli.names import BoxName
-from cloud.cli.options import Context, Format, Kubeconfig, Output
+from cloud.cli.options import Context, Format, Kubeconfig, Output, namespace_name
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import SITE_LABEL
 from cloud.rollout.mirror import Held
@@ -23,7 +23,13 @@ def why(
     box: BoxName,
     *,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Only releases of this one; default: all.")
+        str | None,
+        typer.Option(
+            *("--namespace", "-n"),
+            metavar="NAME",
+            callback=namespace_name,
+            help="Only releases of this one; default: all.",
+        ),
     ] = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,

@@ -11,11 +11,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import typer
 
 from cloud.cli import gather, kube
 from cloud.cli.control import Hand, rollback
 from cloud.cli.kube import Api, Conflict, Forbidden, Gone, NotFound, connect
 from cloud.cli.options import Format
+from cloud.cli.plan import plan
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.rollout import control
 from cloud.rollout.release import Approval
@@ -109,6 +111,8 @@ def test_the_kubeconfig_gives_namespace_user_and_where_it_came_from(tmp_path: Pa
         (None, None, "no kubeconfig at"),
         ("{", None, "expected the node content.*`kubectl config get-contexts`"),
         ("{}", None, "Expected key current-context"),
+        ("[]", None, "is of another form than a kubeconfig"),
+        ("\x1f\udc8b", None, "can't decode byte"),
         ("whole", "elsewhere", "elsewhere"),
     ],
 )
@@ -117,7 +121,7 @@ def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None, co
     if content is None:
         file.unlink()
     elif content != "whole":
-        file.write_text(content)
+        file.write_text(content, errors="surrogateescape")
     with pytest.raises(SpecError, match=told) as caught:
         connect(str(file), context)
     assert str(file) in str(caught.value)
@@ -213,6 +217,15 @@ def test_a_release_is_followed_across_a_restart_of_the_server(tmp_path: Path, mo
         assert [next(following).status.phase for _ in range(3)] == [Phase.ROLLING, Phase.SOAKING, Phase.SUCCEEDED]
 
 
+def test_a_release_is_told_once_however_little_time_there_is(tmp_path: Path) -> None:
+    with api_of(
+        tmp_path, lambda _, __, query, ___: (200, [] if "watch" in query else release(Phase.ROLLING, 4))
+    ) as api:
+        assert [one.status.phase for one in gather.follow(api, "sorting", "scan-2", time.monotonic())] == [
+            Phase.ROLLING
+        ]
+
+
 def test_a_server_that_stays_away_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "_LONGEST_PAUSE", 0.01)
     with serving(lambda _, __, query, ___: (200, [] if "watch" in query else release(Phase.ROLLING, 4))) as port:
@@ -292,3 +305,22 @@ def test_who_may_not_look_at_the_boxes_may_still_take_a_release_back(
         rollback("scan-2", reason="crashes", by="li", yes=True, kubeconfig=file)
     assert state == {"abort": "Rollback"}
     assert "one that ran nothing before will run nothing" in capsys.readouterr().out
+
+
+def test_a_namespace_of_a_file_that_cannot_be_one_is_told_and_never_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def answer(method: str, path: str, *_: object) -> Answer:
+        asked.append((method, path))
+        return 200, {}
+
+    wanted = {"workload": {"name": "scan", "image": "scan:2"}, "targets": {"selector": {"matchLabels": {"a": "b"}}}}
+    head = {"apiVersion": "edgefleet.io/v1alpha1", "kind": "EdgeRelease"}
+    file = tmp_path / "release.yaml"
+    file.write_text(json.dumps({**head, "metadata": {"name": "scan-2", "namespace": "a/b"}, "spec": wanted}))
+    with serving(answer) as port, pytest.raises(typer.Exit):
+        plan(file=str(file), kubeconfig=kubeconfig(tmp_path, port))
+    assert "metadata.namespace: 'a/b': write lower-case letters" in capsys.readouterr().out
+    assert asked == []

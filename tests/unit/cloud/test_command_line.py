@@ -1,6 +1,7 @@
 """How the command line speaks: its help, its tables at any width, its words for time and number."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,51 @@ def test_wrong_usage_is_2() -> None:
     assert CliRunner().invoke(app, ["status"]).exit_code == 2
     assert CliRunner().invoke(app, ["watch", "x", "--timeout", "soon"]).exit_code == 2
     assert CliRunner().invoke(app, ["releases", "-o", "yaml"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", ""],
+        ["status", "../edgereleases"],
+        ["status", "a b/.."],
+        ["status", "nope/../scan-2-0"],
+        ["watch", "Scan-2"],
+        ["approve", "a/b", "--stage", "x"],
+        ["status", "scan-2", "-n", "a/b"],
+        ["releases", "-n", ""],
+        ["why", ""],
+        ["why", "tc-1?x=y"],
+        ["why", "tc-1", "-n", "A"],
+    ],
+)
+def test_what_cannot_be_a_name_never_becomes_a_part_of_a_path(words: list[str]) -> None:
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 2
+    assert "write lower-case letters, digits" in " ".join(said.stderr.split())
+
+
+def test_a_rollback_needs_a_reason_of_a_few_words() -> None:
+    said = CliRunner().invoke(app, ["rollback", "scan-2", "--yes", "--reason", " "])
+    assert (said.exit_code, "is empty: say it in a few words" in said.stderr) == (2, True)
+
+
+def test_a_terminal_without_our_letters_gets_plain_ones() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "cloud", "doctor", "--machine"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.stderr == ""
+    assert ended.stdout.isascii()
+    assert f"  + Python {sys.version_info[0]}" in ended.stdout
+
+
+@pytest.mark.parametrize("words", [["version"], ["version", "-o", "json"], ["--help"]])
+def test_an_answer_that_cannot_be_written_is_told_in_a_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "cloud", *words]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("edgefleet: the answer could not be written: No space left on device; make room")
 
 
 def test_the_version_is_json_for_programs() -> None:

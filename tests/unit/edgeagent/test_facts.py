@@ -1,6 +1,7 @@
 """What a box tells of itself, and the command that tells it."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -98,3 +99,25 @@ def test_the_command_tells_the_facts_as_json_and_fails_when_something_is_wrong(t
 def test_wrong_usage_is_told_apart_from_a_bad_box() -> None:
     assert run("fax").returncode == 2
     assert "examples:" in run("--help").stdout
+
+
+def test_a_root_that_is_not_there_is_wrong_usage_and_no_bad_box(tmp_path: Path) -> None:
+    ended = run("facts", "--root", str(tmp_path / "nope"))
+    assert ended.returncode == 2
+    assert "is no folder: name the one where the host's file system is mounted" in ended.stderr
+
+
+def test_a_terminal_without_our_letters_gets_plain_ones(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "edgeagent", "facts", "--root", str(box(tmp_path))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "\nx " in ended.stdout
+
+
+def test_an_answer_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgeagent", "facts", "--root", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("edgeagent: the answer could not be written: No space left on device")

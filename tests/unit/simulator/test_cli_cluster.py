@@ -1,6 +1,7 @@
 """What `fleetsim cluster` understands, and how it says no."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from simulator.cli_cluster import app, exports, milliseconds, share, usual_folder, words
+from simulator.cluster import clear
 from simulator.link import Shape
+from simulator.progress import ClusterError
 
 
 @pytest.mark.parametrize(("text", "value"), [("5%", 0.05), ("0.05", 0.05), ("0", 0), ("90%", 0.9), (" 2.5% ", 0.025)])
@@ -48,6 +51,21 @@ def test_a_link_is_told_in_words(shape: Shape, said: str) -> None:
 def test_the_usual_folder_follows_the_users_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert usual_folder() == tmp_path / "edgefleet" / "cluster"
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/x")):
+        with pytest.raises(ClusterError, match=f"{folder} cannot be used: .*: give an empty or new folder"):
+            clear(folder)
+
+
+def test_output_that_cannot_be_written_is_told_in_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "simulator", "scenarios"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("fleetsim: output could not be written: No space left on device")
 
 
 @pytest.mark.parametrize("command", ["build", "up", "status", "cut", "heal", "degrade", "down"])

@@ -15,7 +15,6 @@ from simulator.tables import FileError
     [
         (FileError(["a.toml: sites: is missing: add it"]), 2, "fleetsim: a.toml: sites: is missing: add it"),
         (ClusterError("etcd ended with 1"), 3, "fleetsim: etcd ended with 1"),
-        (OSError(28, "No space left on device"), 3, "fleetsim: the rehearsal broke off: [Errno 28] No space left"),
         (KeyError("surprise"), 3, "KeyError: 'surprise'"),
     ],
 )
