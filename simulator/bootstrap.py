@@ -3,11 +3,10 @@
 python3 -I simulator/bootstrap.py env            make .venv equal to requirements/dev.txt; silent and offline when it is
 python3 -I simulator/bootstrap.py debian build   Debian packages that one step wants (build, test, make): asks first
 
-Standard library only, and readable by a Python that is too old, so that it can say so. Nothing of Debian is installed
+Standard library only, and loaded even by a Python 3.6 that is too old, so that it can say so: what an older one cannot
+evaluate stands in quotes. Nothing of Debian is installed
 without a yes on a terminal, `YES=1` or `CI`.
 """
-
-from __future__ import annotations
 
 import argparse
 import contextlib
@@ -16,6 +15,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -92,7 +92,7 @@ def use_new_enough_python() -> None:
         return
     for name in NEWER_PYTHONS:
         found = shutil.which(name)
-        if found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+        if found and not subprocess.call([found, "-c", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
             os.execv(found, [found, "-I", *sys.argv])  # noqa: S606 - an interpreter, not a shell
     version = ".".join(map(str, sys.version_info[:3]))
     say(f"Python {version} is too old: edgefleet needs 3.11 or newer. Install one, e.g. apt-get install python3.11.")
@@ -101,9 +101,11 @@ def use_new_enough_python() -> None:
 
 def make_environment() -> None:
     """Bring .venv to the lock and to this tree. Only what changed since the stamp was written is done again."""
+    if (VENV.exists() or VENV.is_symlink()) and not VENV.is_dir():
+        raise CannotGoOnError(f"{VENV} is no folder, or a link to nowhere: remove it (rm '{VENV}') and run again.")
     stamp, wanted = VENV / "edgefleet-stamp.json", environment_key()
     with alone(TREE / "build" / "environment.lock"):
-        found = json.loads(stamp.read_text()) if stamp.exists() else {}
+        found = read_stamp(stamp)
         if found == wanted and (VENV / "bin" / "python").exists():
             return
         uv, settings = find_uv()
@@ -122,10 +124,20 @@ def make_environment() -> None:
                 call(sync, settings)
         own = ["--offline", "--no-deps", "--no-build-isolation", "--editable", str(TREE)]
         call([uv, "pip", "install", *options, *own], settings)
-        stamp.write_text(json.dumps(wanted, indent=1) + "\n")
+        fresh = stamp.with_suffix(".new")
+        fresh.write_text(json.dumps(wanted, indent=1) + "\n")
+        fresh.replace(stamp)
 
 
-def environment_key() -> dict[str, str]:
+def read_stamp(stamp: Path) -> "dict[str, str]":
+    """What the environment was made from; empty where that cannot be read, so it is brought to the lock again."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(stamp.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def environment_key() -> "dict[str, str]":
     """All that the environment follows from: digests of the lock and of what an installation reads, place, Python."""
     import tomllib  # noqa: PLC0415 - came with 3.11; this file must load in an older one to say so
 
@@ -139,7 +151,7 @@ def environment_key() -> dict[str, str]:
     }
 
 
-def find_uv() -> tuple[str, dict[str, str]]:
+def find_uv() -> "tuple[str, dict[str, str]]":
     """The uv to use and its settings: the user's own as it is, else one of ours that follows pip's settings."""
     found = shutil.which("uv")
     if found:
@@ -168,7 +180,7 @@ def need_ensurepip() -> None:
         raise CannotGoOnError(f"No Python environment without it. Install {name}, or put uv on PATH, and run again.")
 
 
-def pip_settings(python: Path) -> dict[str, str]:
+def pip_settings(python: Path) -> "dict[str, str]":
     """What pip is told about indexes by its files and variables, in uv's names."""
     listed = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     pairs = re.findall(r"^(?:global|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
@@ -188,13 +200,13 @@ def cache_folder() -> Path:
     )
 
 
-def missing_packages() -> list[Package]:
+def missing_packages() -> "list[Package]":
     """Those whose program or file is not here."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # Debian leaves these out for normal users
     return [one for one in PACKAGES if not (shutil.which(one.sign, path=path) or Path(one.sign).is_file())]
 
 
-def offer_debian(missing: list[Package]) -> None:
+def offer_debian(missing: "list[Package]") -> None:
     """Install what is missing if we are allowed to; otherwise say which, why, and the command. Never fails for a no."""
     if not missing:
         return
@@ -218,7 +230,7 @@ def agreed() -> bool:
     return sys.stdin.isatty() and input("Install this with apt-get now? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def install(command: list[str]) -> None:
+def install(command: "list[str]") -> None:
     """Install with the lists at hand; fetch them where there are none, or where they have grown too old."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     patient = [*command, "--quiet", "--option=DPkg::Lock::Timeout=300"]  # seconds: someone else may be installing
@@ -238,7 +250,7 @@ def works(python: Path) -> bool:
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> "Iterator[None]":
     """One at a time: a second run waits for the first, and the kernel frees the lock of a killed one."""
     try:
         path.parent.mkdir(exist_ok=True)
@@ -246,13 +258,29 @@ def alone(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except PermissionError as problem:
-        owner = TREE.stat().st_uid
-        raise CannotGoOnError(
-            f"{problem.filename} is not yours to write: run as user {owner}, or in your own clone."
-        ) from None
+        raise CannotGoOnError(not_yours(Path(problem.filename))) from None
 
 
-def call(command: list[str], environment: dict[str, str] | None = None) -> None:
+def not_yours(path: Path) -> str:
+    """Say whose a file is that we may not write, and what to do."""
+    owner, whose = path, TREE.stat().st_uid
+    while not owner.exists():
+        owner = owner.parent
+    said = f"{path} is not yours to write: {owner} belongs to {name_of(owner.stat().st_uid)}"
+    if whose == os.geteuid():  # as after `sudo make`
+        return f"{said}. Remove what was made as that user, with `sudo rm -rf build .venv` in {TREE}, and run again."
+    return f"{said}. Run as {name_of(whose)}, or in your own clone."
+
+
+def name_of(user: int) -> str:
+    """A user as people call it."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
+
+
+def call(command: "list[str]", environment: "dict[str, str] | None" = None) -> None:
     """Run a program with our terminal, without our input."""
     subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
 

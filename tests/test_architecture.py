@@ -145,7 +145,15 @@ def test_a_long_file_and_a_needless_reason_are_found() -> None:
 
 
 def test_a_python_that_is_too_old_can_still_read_why_nothing_starts() -> None:
-    ast.parse((TREE / "simulator" / "bootstrap.py").read_text(), feature_version=(3, 7))
+    tree = ast.parse((TREE / "simulator" / "bootstrap.py").read_text(), feature_version=(3, 7))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    said = [
+        node.returns if isinstance(node, ast.FunctionDef) else node.annotation
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.arg | ast.AnnAssign)
+    ]
+    newer = [ast.unparse(one) for one in said if isinstance(one, ast.Subscript | ast.BinOp)]
+    assert newer == [], "a Python 3.6 evaluates these: put them in quotes"
 
 
 @pytest.mark.parametrize("role", locks.ROLES)

@@ -135,6 +135,53 @@ def changed(before: dict[str, str]) -> set[str]:
     return {name for name, value in bootstrap.environment_key().items() if before[name] != value}
 
 
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree with an environment that is all right, and a uv that writes down how it is called."""
+    monkeypatch.setattr(bootstrap, "TREE", tmp_path)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "dev.txt").write_text("a==1")
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / ".venv").mkdir()
+    program(tmp_path / ".venv" / "bin" / "python", f"echo '{sys.version_info[:2]}'")
+    program(tmp_path / "bin" / "uv", f'echo "$@" >> "{tmp_path / "calls"}"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
+    return tmp_path
+
+
+@pytest.mark.parametrize("stamp", [b"", b"{", b"[]", b"\xff"])
+def test_a_stamp_that_cannot_be_read_is_no_stamp(tree: Path, stamp: bytes) -> None:
+    path = tree / ".venv" / "edgefleet-stamp.json"
+    path.write_bytes(stamp)
+    bootstrap.make_environment()
+    assert "pip sync" in (tree / "calls").read_text()
+    assert bootstrap.read_stamp(path) == bootstrap.environment_key()
+    (tree / "calls").unlink()
+    bootstrap.make_environment()
+    assert not (tree / "calls").exists()
+
+
+@pytest.mark.parametrize("target", [None, "nowhere"])
+def test_where_no_environment_can_be_it_is_said_what_is_in_the_way(tree: Path, target: str | None) -> None:
+    (tree / ".venv").rename(tree / "away")
+    (tree / ".venv").symlink_to(target) if target else (tree / ".venv").touch()
+    with pytest.raises(bootstrap.CannotGoOnError, match=r"\.venv is no folder, or a link to nowhere: remove it \(rm "):
+        bootstrap.make_environment()
+
+
+def test_what_another_user_left_is_told_with_its_owner_and_the_remedy(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tree / "build" / "environment.lock"
+    owner = bootstrap.name_of(tree.stat().st_uid)
+    told = bootstrap.not_yours(lock)
+    assert told.startswith(f"{lock} is not yours to write: {tree} belongs to {owner}. Remove what was made")
+    assert "`sudo rm -rf build .venv`" in told
+    monkeypatch.setattr(os, "geteuid", lambda: 123456)
+    assert bootstrap.not_yours(lock).endswith(f"Run as {owner}, or in your own clone.")
+
+
 def test_uv_is_told_what_pip_was_told(tmp_path: Path) -> None:
     lines = (
         "global.index-url='https://mirror.example/simple'",
