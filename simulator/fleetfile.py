@@ -14,9 +14,10 @@ A box is called after its site, role and number, unless it is given a `name`.
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from zoneinfo import available_timezones
 
 from simulator.fleet import ROLE_LABEL, SITE_LABEL, Box, Fleet, FleetError, Role, Site, usual_fleet
-from simulator.tables import FileError, Table, labels, one_of, text, whole
+from simulator.tables import FileError, Table, label_value, labels, one_of, text, whole
 
 MOST: Final = 500  # boxes; one machine carries no more
 USUAL_SITES: Final = 12
@@ -28,6 +29,8 @@ def parse_fleet(entries: Mapping[str, Any]) -> Fleet:
     file = Table("", entries, [])
     if "site" in entries:
         sites = tuple(parse_site(table) for table in file.tables("site", "site"))
+        if not entries["site"]:
+            file.objection("site", "is empty: describe one site at least, with its boxes")
     else:
         count = file.take("sites", whole(1, MOST), 1, required=True)
         boxes = file.take("boxes", whole(1, MOST), max(count, 1))
@@ -44,10 +47,12 @@ def parse_fleet(entries: Mapping[str, Any]) -> Fleet:
 def parse_site(table: Table) -> Site:
     """Read one site; problems go into the table."""
     name = table.take("name", text, "", required=True)
+    if not table.entries.get("boxes"):
+        table.objection("boxes", 'is missing or empty: a site has one at least, for example [{role = "scan"}]')
     site = Site(
         name=name,
-        time_zone=table.take("time_zone", text, "Asia/Shanghai"),
-        region=table.take("region", text, "east"),
+        time_zone=table.take("time_zone", time_zone, "Asia/Shanghai"),
+        region=table.take("region", label_value, "east"),
         boxes=tuple(boxes_of(name, table)),
     )
     table.close()
@@ -60,7 +65,7 @@ def boxes_of(site: str, table: Table) -> Iterator[Box]:
     none: Mapping[str, str] = {}
     for group in table.tables("boxes", "box"):
         role = Role(group.take("role", one_of(Role), Role.SCAN, required=True))
-        own = group.take("labels", labels, none)
+        own = group.take("labels", own_labels, none)
         count = group.take("count", whole(1, MOST), 1)
         name = group.take("name", text, "")
         group.close()
@@ -69,6 +74,22 @@ def boxes_of(site: str, table: Table) -> Iterator[Box]:
         for _ in range(count):
             numbers[role] = numbers.get(role, 0) + 1
             yield Box(name or f"{site}-{role}-{numbers[role]}", role, own)
+
+
+def own_labels(value: object) -> Mapping[str, str]:
+    """Labels of a box beside those that it has by itself."""
+    found = labels(value)
+    for key in (SITE_LABEL, ROLE_LABEL):
+        if key in found:
+            raise ValueError(f"{key} comes of the site and the role: remove it here")
+    return found
+
+
+def time_zone(value: object) -> str:
+    """A time zone that there is."""
+    if not isinstance(value, str) or value not in available_timezones():
+        raise ValueError(f'{value!r} is no time zone: write an IANA name, for example "Asia/Shanghai"')
+    return value
 
 
 def fleet_for(selector: Mapping[str, Any]) -> Fleet:

@@ -28,6 +28,7 @@ from typing import Any, Final
 from simulator.tables import FileError, Table, one_of, percentage, span, text, texts, whole
 
 MOST_STEPS: Final = 50
+MOST_LOSS: Final = 0.9
 MOST_FLAPS: Final = 50
 STAGE: Final = re.compile(r"stage ([1-9]|1[0-6]) (starts|passes)")
 SOME: Final = re.compile(r"(all but|first|last) ([1-9]\d{0,4})")
@@ -226,10 +227,18 @@ def uplink(table: Table, when: When, deed: Deed, places: Places) -> Step:
 def degrade(table: Table, when: When, deed: Deed, places: Places) -> Step:
     """`delay` one way, `loss` as a percentage."""
     delay = table.take("delay", span, 0.0)
-    loss = table.take("loss", percentage, 0.0)
+    loss = table.take("loss", loss_of_segments, 0.0)
     if not delay and not loss and not {"delay", "loss"} & table.entries.keys():
         table.objection("delay", 'is missing, and loss as well: write for example delay = "200ms", loss = "5%"')
-    return Step(when, deed, places, delay_ms=delay * 1000, loss=min(loss, 0.9))
+    return Step(when, deed, places, delay_ms=delay * 1000, loss=loss)
+
+
+def loss_of_segments(value: object) -> float:
+    """A share of lost segments with which something still gets through."""
+    share = percentage(value)
+    if share > MOST_LOSS:
+        raise ValueError(f'{value!r}: write at most "{MOST_LOSS:.0%}"; to let nothing pass, do = "cut"')
+    return share
 
 
 def flap(table: Table, when: When, deed: Deed, places: Places) -> Step:

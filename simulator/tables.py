@@ -10,6 +10,10 @@ SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 SHARE = re.compile(r"(\d{1,2}|100)%")
 
+WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"  # as Kubernetes has it
+LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{WORD}")
+LABEL_VALUE = re.compile(f"({WORD})?")
+
 P = TypeVar("P")
 D = TypeVar("D")
 
@@ -92,9 +96,23 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def labels(value: object) -> Mapping[str, str]:
-    """Labels and their values."""
+    """Labels and their values, as Kubernetes takes them."""
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise ValueError(f'{value!r}: write labels and their values, for example {{line = "fast"}}')
+    for key, one in value.items():
+        if not LABEL_KEY.fullmatch(key):
+            raise ValueError(f'{key!r} is no key of a label: write for example line, or "example.com/line"')
+        try:
+            label_value(one)
+        except ValueError as wrong:
+            raise ValueError(f"{key}: {wrong}") from wrong
+    return value
+
+
+def label_value(value: object) -> str:
+    """What a label can have as its value."""
+    if not isinstance(value, str) or not LABEL_VALUE.fullmatch(value):
+        raise ValueError(f"{value!r}: write letters, digits, dashes, dots and underscores, at most 63, such as fast-1")
     return value
 
 

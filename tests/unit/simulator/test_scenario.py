@@ -109,7 +109,7 @@ def test_what_befalls_boxes(entries: dict[str, Any], ailment: Ailment) -> None:
 
 def test_what_befalls_uplinks() -> None:
     assert step(do="degrade", sites=1, delay="200ms", loss="5%").delay_ms == pytest.approx(200)
-    assert step(do="degrade", sites=1, loss="100%").loss == 0.9
+    assert step(do="degrade", sites=1, loss="90%").loss == 0.9
     flap = step(do="flap", sites=1, down="8s", up="1m")
     assert (flap.down, flap.up, flap.times) == (8.0, 60.0, 3)
 
@@ -130,6 +130,10 @@ def test_what_befalls_uplinks() -> None:
         ({"do": "degrade", "sites": 1}, "loss as well"),
         ({"do": "flap", "sites": 1, "down": "8", "up": "9s"}, "down: '8': write a number and ms, s, m or h"),
         ({"do": "degrade", "sites": 1, "loss": 5}, "loss: 5: write a percentage"),
+        (
+            {"do": "degrade", "sites": 1, "loss": "99%"},
+            'loss: \'99%\': write at most "90%"; to let nothing pass, do = "cut"',
+        ),
     ],
 )
 def test_a_wrong_step_names_the_entry_and_the_next_step(entries: dict[str, Any], said: str) -> None:
@@ -203,6 +207,14 @@ def test_a_fleet_that_loopback_has_no_addresses_for_is_refused() -> None:
         usual_fleet(16385, 16385)
 
 
+def alone(**entries: Any) -> dict[str, Any]:  # noqa: ANN401 - any TOML value
+    return {"site": [{"name": "a", "boxes": [{"role": "scan"}], **entries}]}
+
+
+def labelled(key: str, value: str) -> list[dict[str, Any]]:
+    return [{"role": "scan", "labels": {key: value}}]
+
+
 def test_a_fleet_can_be_written_out() -> None:
     boxes = [{"role": "scan", "count": 2}, {"role": "vision", "name": "eye", "labels": {"line": "fast"}}]
     fleet: Fleet = parse_fleet({"site": [{"name": "hz-1", "time_zone": "Asia/Tokyo", "boxes": boxes}]})
@@ -224,6 +236,19 @@ def test_a_fleet_can_be_written_out() -> None:
         ({"site": [{"name": "a", "boxes": [{"role": "scan", "labels": {"x": 1}}]}]}, "write labels and their values"),
         ({"site": [{"name": "A", "boxes": [{"role": "scan"}]}]}, "is no name"),
         ({"site": [{"boxes": []}]}, "site 1: name: is missing"),
+        ({"site": [{"name": "a"}]}, "site 1: boxes: is missing or empty: a site has one at least"),
+        ({"site": []}, "site: is empty: describe one site at least"),
+        (alone(time_zone="Asia/Shangai"), "site 1: time_zone: 'Asia/Shangai' is no time zone: write an IANA name"),
+        (alone(region="east coast"), "site 1: region: 'east coast': write letters, digits"),
+        (
+            alone(boxes=labelled("a b", "x")),
+            "site 1: box 1: labels: 'a b' is no key of a label: write for example line",
+        ),
+        (alone(boxes=labelled("line", "so fast")), "site 1: box 1: labels: line: 'so fast': write letters, digits"),
+        (
+            alone(boxes=labelled("edgefleet.io/site", "b")),
+            "labels: edgefleet.io/site comes of the site and the role: rem",
+        ),
     ],
 )
 def test_a_wrong_fleet_names_the_entry_and_the_next_step(entries: dict[str, Any], said: str) -> None:
