@@ -26,7 +26,7 @@ from simulator.fleet import Box, Fleet, Site
 from simulator.keeper import Keeper, end, spawn
 from simulator.kube import Kube
 from simulator.link import Links, Shape
-from simulator.machine import free_ports, make_room_for_watches, network_of
+from simulator.machine import free_ports, make_room_for_watches, need_address, network_of
 from simulator.programs import Place, Ports, Seat, Timing
 from simulator.progress import ClusterError, Report, Step, silent
 from simulator.record import NoRecordError, Record
@@ -74,6 +74,7 @@ class Cluster:
         folder = folder.absolute()
         if Keeper(folder).is_alive():
             raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
+        need_address()
         make_room(fleet.sites, report)
         binaries = find_binaries(report)
         clear(folder)

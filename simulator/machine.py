@@ -1,7 +1,8 @@
-"""What this machine must lend a cluster: ports, watches, memory."""
+"""What this machine must lend a cluster: ports, watches, an address."""
 
 import atexit
 import contextlib
+import ipaddress
 import os
 import random
 import socket
@@ -18,6 +19,11 @@ INOTIFY_SPARE = 40  # what the rest of the machine holds, the control plane incl
 INOTIFY_ROOMY = 8192
 BELOW_EPHEMERAL = range(15000, 32000)  # outgoing connections get theirs from 32768 on: none is snatched in between
 MOST_RESERVED = 512  # of a process; a user's usual limit is 1024 open files
+ROUTES = (Path("/proc/net/route"), Path("/proc/net/ipv6_route"))
+MAKE_ROUTE = (
+    "`ip link add dummy0 type dummy; ip addr add 198.51.100.1/24 dev dummy0; ip link set dummy0 up; "
+    "ip route add default dev dummy0 metric 9999` as root"
+)
 RESERVED: deque[socket.socket] = deque()  # oldest first
 
 
@@ -62,6 +68,42 @@ def bound_to(port: int) -> socket.socket | None:
         return None
     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return candidate
+
+
+def need_address() -> None:
+    """Raise NotEnoughError where KubeEdge finds no address for itself, without which its cloudcore enrols no box.
+
+    It takes that of the interface of a default route, else what the machine's own name stands for. No setting of it
+    says another (kubeedge/pkg/util, GetLocalIP).
+    """
+    if default_route(*(path.read_text() if path.exists() else "" for path in ROUTES)) or own_name_is_an_address():
+        return
+    raise NotEnoughError(f"no default route: KubeEdge needs one, though nothing goes over it; for example {MAKE_ROUTE}")
+
+
+def default_route(four: str, six: str) -> bool:
+    """Whether the kernel's tables of IPv4 and IPv6 routes have a default one; an IPv6 one has to have a gateway."""
+    nothing = "0" * 32
+    if any(line.split()[1] == nothing[:8] for line in four.splitlines()[1:]):
+        return True
+    fields = [line.split() for line in six.splitlines()]
+    return any(one[0] == nothing and one[1] == "00" and one[4] != nothing for one in fields)
+
+
+def own_name_is_an_address() -> bool:
+    """Whether the host name leads to an address of this machine that others could use as well."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, address in found:
+        plain = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        if plain.is_loopback or plain.is_link_local or plain.is_unspecified:
+            continue
+        with socket.socket(family, kind, protocol) as probe, contextlib.suppress(OSError):
+            probe.bind(address)
+            return True
+    return False
 
 
 @atexit.register

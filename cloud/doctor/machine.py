@@ -29,6 +29,7 @@ class MachineFacts:
     gcc: str | None
     debian: bool  # has apt-get
     root: bool
+    routed: bool  # has a default route
     missing: tuple[str, ...]  # Debian packages of the real edge box that are not here
 
 
@@ -123,6 +124,20 @@ def inotify(facts: MachineFacts) -> Finding:
     )
 
 
+def route(facts: MachineFacts) -> Finding:
+    """Whether KubeEdge will find an address for itself."""
+    if facts.routed:
+        return Finding("DefaultRoute", Level.OK, "a default route")
+    return Finding(
+        "DefaultRoute",
+        Level.WARNING,
+        "no default route",
+        "KubeEdge takes its own address from it, and else from the host name; nothing goes over it",
+        "for example, as root: ip link add dummy0 type dummy; ip addr add 198.51.100.1/24 dev dummy0; "
+        "ip link set dummy0 up; ip route add default dev dummy0 metric 9999",
+    )
+
+
 def edge_box(facts: MachineFacts) -> Finding:
     """Whether the tests with a real edge box can run."""
     why = "a few tests run a real edge box with containerd and runc; without it they skip, and say so"
@@ -136,4 +151,15 @@ def edge_box(facts: MachineFacts) -> Finding:
     return Finding("RealEdgeBox", Level.WARNING, ", and ".join(lacks_root + lacks_programs), why, "; then ".join(steps))
 
 
-CHECKS: tuple[Callable[[MachineFacts], Finding], ...] = (python, uv, go, gcc, memory, cores, disk, inotify, edge_box)
+CHECKS: tuple[Callable[[MachineFacts], Finding], ...] = (
+    python,
+    uv,
+    go,
+    gcc,
+    memory,
+    cores,
+    disk,
+    inotify,
+    route,
+    edge_box,
+)

@@ -32,6 +32,7 @@ def examine_machine() -> MachineFacts:
         gcc=shutil.which("gcc"),
         debian=shutil.which("apt-get") is not None,
         root=os.geteuid() == 0,
+        routed=has_default_route(),
         missing=tuple(name for name, sign in EDGE_BOX_PACKAGES.items() if not is_here(sign)),
     )
 
@@ -44,6 +45,15 @@ def free_memory() -> int:
     control_group = Path("/sys/fs/cgroup")
     limit, used = number_in(control_group / "memory.max"), number_in(control_group / "memory.current")
     return available if limit is None or used is None else min(available, max(0, limit - used))
+
+
+def has_default_route() -> bool:
+    """Return whether there is a default route; an IPv6 one leads to a gateway, or it is the loopback's."""
+    nothing = "0" * 32
+    four = (line.split() for line in read(Path("/proc/net/route")).splitlines()[1:])
+    six = (line.split() for line in read(Path("/proc/net/ipv6_route")).splitlines())
+    gates = (line[4] for line in six if line[:2] == [nothing, "00"])
+    return any(line[1] == nothing[:8] for line in four) or any(gate != nothing for gate in gates)
 
 
 def is_here(sign: str) -> bool:

@@ -38,6 +38,7 @@ GOOD_MACHINE = MachineFacts(
     gcc="gcc",
     debian=True,
     root=True,
+    routed=True,
     missing=(),
 )
 BOX = NodeFacts("box-1", "v1.32.10-kubeedge-v1.23.1", ready=True, site="hangzhou", hostname="box-1")
@@ -79,6 +80,7 @@ def test_a_good_machine_and_a_good_cluster_get_ticks_only() -> None:
         ({"inotify_instances": 128}, "Inotify", Level.WARNING, "max_user_instances is 128"),
         ({"inotify_instances": 128, "root": False}, "Inotify", Level.WARNING, "sudo sysctl"),
         ({"inotify_instances": None}, "Inotify", Level.BLOCKED, "not Linux"),
+        ({"routed": False}, "DefaultRoute", Level.WARNING, "ip route add default dev dummy0"),
         ({"root": False}, "RealEdgeBox", Level.WARNING, "not root"),
         ({"missing": ("runc",)}, "RealEdgeBox", Level.WARNING, "apt-get install runc"),
         ({"missing": ("runc",), "debian": False}, "RealEdgeBox", Level.WARNING, "install runc"),

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from simulator import machine
-from simulator.machine import BELOW_EPHEMERAL, NotEnoughError, free_ports, make_room_for_watches, network_of
+from simulator.machine import (
+    BELOW_EPHEMERAL,
+    NotEnoughError,
+    default_route,
+    free_ports,
+    make_room_for_watches,
+    network_of,
+)
 
 
 def test_two_who_ask_get_different_ports_though_nobody_listens_yet() -> None:
@@ -37,6 +44,26 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.M
     assert len(machine.RESERVED) == 5
     with socket.socket() as free_again:
         free_again.bind(("127.0.0.1", oldest))
+
+
+HEAD = "Iface\tDestination\tGateway\tFlags\n"
+NOTHING = "0" * 32
+LOOPBACK_ROUTE = f"{NOTHING} 00 {NOTHING} 00 {NOTHING} ffffffff 00000001 00000000 00200200 lo\n"
+
+
+@pytest.mark.parametrize(
+    ("four", "six", "there"),
+    [
+        ("", "", False),
+        (HEAD, LOOPBACK_ROUTE, False),
+        (HEAD + "eth0\t0000A8C0\t00000000\t0001\n", "", False),
+        (HEAD + "eth0\t00000000\t0100A8C0\t0003\n", "", True),
+        (HEAD + "dummy0\t00000000\t00000000\t0001\n", "", True),
+        (HEAD, f"{NOTHING} 00 {NOTHING} 00 fe80{'0' * 27}1 00000400 00000001 00000000 00000003 eth0\n", True),
+    ],
+)
+def test_a_default_route_is_found_where_kubeedge_finds_it(four: str, six: str, *, there: bool) -> None:
+    assert default_route(four, six) is there
 
 
 def test_every_port_has_a_loopback_network_of_its_own() -> None:
