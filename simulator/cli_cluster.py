@@ -17,7 +17,8 @@ import typer
 
 from simulator.build import build as build_programs
 from simulator.cluster import Cluster, stop
-from simulator.fleet import usual_fleet
+from simulator.course import count
+from simulator.fleet import FleetError, usual_fleet
 from simulator.link import Shape
 from simulator.progress import ClusterError, Step
 from simulator.stopping import at_the_end, stopping
@@ -56,6 +57,9 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="How to write the
 def build() -> None:
     """Build the control plane and KubeEdge into the cache, unless they are there.
 
+    With EDGEFLEET_CLUSTER_BIN=FOLDER a cluster takes all its programs from that folder, and nothing is built for it;
+    with KUBEBUILDER_ASSETS=FOLDER it takes the control plane's from there, and the rest from the build.
+
     Examples:
       fleetsim cluster build
     """
@@ -83,7 +87,10 @@ def up(  # noqa: PLR0913 - each is an option of the command line
       fleetsim cluster up --sites 3 --dir /tmp/fleet --detach
       fleetsim cluster up --kubeconfig ~/.kube/kind-config
     """
-    fleet = usual_fleet(sites, -(-sites * 13 // 10) if boxes is None else boxes)
+    try:
+        fleet = usual_fleet(sites, -(-sites * 13 // 10) if boxes is None else boxes)
+    except FleetError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
     with stopping():
         with telling() as report:
             if kubeconfig is None and "KUBECONFIG" in os.environ:
@@ -181,7 +188,8 @@ def introduce(cluster: Cluster, output: Format, *, detached: bool) -> None:
     if output is Format.JSON:
         typer.echo(json.dumps({"kubeconfig": str(cluster.kubeconfig), "dir": str(folder)}))
         return
-    typer.echo(f"The cluster is up: {len(fleet.sites)} sites, {len(list(fleet.boxes()))} boxes, in {folder}")
+    words = f"{count(len(fleet.sites), 'site', 'sites')}, {count(len(list(fleet.boxes())), 'box', 'boxes')}"
+    typer.echo(f"The cluster is up: {words}, in {folder}")
     for line in exports(cluster.kubeconfig, cluster.kubectl):
         typer.echo(f"  {line}")
     typer.echo(f"  {'stop it with: fleetsim cluster down' if detached else 'Ctrl-C stops it'}")

@@ -8,8 +8,8 @@ import typer
 from simulator import memory, play
 from simulator.binaries import find_binaries
 from simulator.cli_cluster import Folder, exports, help_text, keep
-from simulator.course import Sign
-from simulator.fleet import FleetError, usual_fleet
+from simulator.course import Sign, count
+from simulator.fleet import usual_fleet
 from simulator.keeper import Keeper
 from simulator.narrate import Narrator, length
 from simulator.progress import ClusterError
@@ -34,7 +34,9 @@ def demo(
       fleetsim demo --once
     """
     if boxes <= sites:
-        raise FleetError(f"--boxes {boxes} for --sites {sites}: the story needs vision boxes too: ask for more boxes")
+        raise typer.BadParameter(
+            f"--boxes {boxes} for --sites {sites}: the story needs vision boxes too: ask for more boxes"
+        )
     look_around(boxes, folder)
     fleet = usual_fleet(sites, boxes)
     with stopping(), Narrator() as narrator:
@@ -66,7 +68,7 @@ def play_and_tell(stage: Theatre, narrator: Narrator) -> bool:
     up = stage.recorder.now()
     size = play.size(stage.cluster.fleet)
     nodes = stage.cluster.kube.ready_nodes()
-    online = f"{sum(nodes.values())} of {len(list(stage.cluster.fleet.boxes()))} boxes online"
+    online = f"{sum(nodes.values())} of {count(len(list(stage.cluster.fleet.boxes())), 'box', 'boxes')} online"
     narrator.say(up, Sign.GOOD, f"{size} are online, and edgefleet's operator is at work")
     story = Story(stage, narrator)
     story.everything()

@@ -35,7 +35,9 @@ FAST: Final = f"Shorten soaks to {FAST_SOAK}s, readyFor to {FAST_READY}s, timeou
 
 def rehearse(  # noqa: PLR0913 - each is an option that a person may give
     *,
-    file: Annotated[Path, typer.Option("--file", "-f", help="The EdgeRelease, YAML.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The EdgeRelease, YAML; - reads standard input.", metavar="FILE")
+    ],
     scenario: Annotated[str, typer.Option(help="What befalls the fleet: a name, or a TOML file.")] = "calm",
     fleet: Annotated[
         Path | None, typer.Option(help="The fleet, TOML. Default: 12 sites, 16 boxes that the release targets.")

@@ -91,7 +91,7 @@ def phase_turn(after: Release) -> Iterator[Line]:
         case "RolledBack":
             yield Line(after.at, Sign.GOOD, "every box within reach runs what it ran before")
         case "Succeeded":
-            yield Line(after.at, Sign.GOOD, f"done on {after.counts.get('succeeded', 0)} boxes")
+            yield Line(after.at, Sign.GOOD, f"done on {count(after.counts.get('succeeded', 0), 'box', 'boxes')}")
         case "Halted" | "Superseded" | "Failed":
             yield Line(after.at, Sign.BAD, f"{after.phase}: {after.message}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from simulator.course import count
 from simulator.evidence import Change, Evidence, Span, Stage, at_one_time, change_spans, changes, running_spans
 from simulator.timeline import Ground, some
 
@@ -61,7 +62,7 @@ def released(evidence: Evidence, case: Case) -> Finding:
     without = f"; not {some(missing)}" if missing else ""
     return Finding(
         not missing,
-        f"{len(there)} of {len(case.boxes)} boxes run it{without}",
+        f"{len(there)} of {count(len(case.boxes), 'box runs', 'boxes run')} it{without}",
         last_ready(evidence, case, new) if not missing else None,
     )
 
@@ -138,7 +139,9 @@ def one_version(evidence: Evidence, case: Case) -> Finding | None:
         return None
     spans = running_spans(evidence, case.workload)
     both = sorted(box for box, own in spans.items() if at_one_time(own)[0] > 1)
-    return Finding(not both, f"two at one time on {some(both)}" if both else f"on none of {len(spans)} boxes two")
+    return Finding(
+        not both, f"two at one time on {some(both)}" if both else f"on none of {count(len(spans), 'box', 'boxes')} two"
+    )
 
 
 def never_without(evidence: Evidence, case: Case) -> Finding | None:
@@ -147,7 +150,9 @@ def never_without(evidence: Evidence, case: Case) -> Finding | None:
         return None
     spans = running_spans(evidence, case.workload)
     bare = sorted(box for box in case.boxes if has_gap(spans.get(box, []), case.created))
-    return Finding(not bare, f"{some(bare)} had a gap" if bare else f"no gap on {len(case.boxes)} boxes")
+    return Finding(
+        not bare, f"{some(bare)} had a gap" if bare else f"no gap on {count(len(case.boxes), 'box', 'boxes')}"
+    )
 
 
 def has_gap(spans: list[Span], since: float) -> bool:
@@ -177,10 +182,10 @@ def dark_once(evidence: Evidence, case: Case) -> Finding | None:
     for one in forward(evidence, case):
         if one.box in moves:
             moves[one.box] += 1
-    often = [box for box, count in moves.items() if count > 1]
-    never = [box for box, count in moves.items() if count == 0]
+    often = [box for box, times in moves.items() if times > 1]
+    never = [box for box, times in moves.items() if times == 0]
     ready = evidence.ready_boxes(evidence.of_release(case.release))
-    said = [f"{len(boxes) - len(often) - len(never)} of {len(boxes)} boxes moved once"]
+    said = [f"{len(boxes) - len(often) - len(never)} of {count(len(boxes), 'box', 'boxes')} moved once"]
     said += [f"{some(often)} more often"] if often else []
     said += [f"{some(never)} not at all"] if never else []
     return Finding(not often and not never and ready.issuperset(boxes), "; ".join(said))
@@ -205,7 +210,7 @@ def back_again(evidence: Evidence, case: Case) -> Finding:
     stuck = [box for box in reached if box not in ready or not wants_only(evidence, case, box, old)]
     return Finding(
         bool(reached) and not stuck,
-        f"{some(stuck)} did not" if stuck else f"{len(reached)} boxes went back",
+        f"{some(stuck)} did not" if stuck else f"{count(len(reached), 'box', 'boxes')} went back",
         last_back(evidence, case, reached) if reached and not stuck else None,
     )
 

@@ -1,5 +1,6 @@
 """Reads the files a rehearsal is made of; every problem names the file, the place in it and the next step."""
 
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from simulator.fleetfile import fleet_for, parse_fleet
 from simulator.scenario import Scenario, parse_scenario
 from simulator.tables import FileError, near
 
+STANDARD_INPUT: Final = Path("-")
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 
 T = TypeVar("T")
@@ -116,9 +118,9 @@ def in_file(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> T:
 
 
 def read_text(path: Path) -> str:
-    """What is in a file. Raises FileError."""
+    """What is in a file, or comes in from another program. Raises FileError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return sys.stdin.buffer.read().decode() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
     except UnicodeDecodeError as wrong:
         raise FileError([f"{path}: is no text: {wrong}"]) from wrong
     except OSError as wrong:

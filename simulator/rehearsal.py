@@ -177,7 +177,8 @@ def summary(found: Report) -> str:
     if found.stopped:
         return f"{case.release} would have been stopped after {length}: {found.why}"
     if found.phase in DONE:
-        return f"{case.release} would have reached {boxes.released} of {boxes.targeted} boxes, here in {length}."
+        reached = f"{boxes.released} of {count(boxes.targeted, 'box', 'boxes')}"
+        return f"{case.release} would have reached {reached}, here in {length}."
     return f"{case.release} did not come to an end within {found.asked.limit:.0f} s; it is {found.phase}."
 
 

@@ -67,7 +67,7 @@ class Story:
         dark = play.darkened(self.stage.cluster.fleet)
         self.narrator.heading(f"scan 2.0 goes out, while {count(len(dark), 'site is', 'sites are')} cut off")
         self.stage.cut(*dark)
-        self.say(Sign.NOTE, f"the uplinks of {some(dark)} are cut")
+        self.say(Sign.NOTE, f"{uplinks_of(dark)} cut")
         self.narrator.progress("until Kubernetes notices, which takes about 20 s")
         self.stage.wait_dark(dark)
         self.say(Sign.DARK, f"{count(len(dark), 'site has', 'sites have')} gone dark; the programs there go on working")
@@ -80,7 +80,7 @@ class Story:
         self.say(Sign.GOOD, f"scan 2.0 is on every box within reach; {waiting} still dark")
         self.narrator.heading("The dark sites return")
         self.stage.heal(*dark)
-        self.say(Sign.NOTE, f"the uplinks of {some(dark)} are whole again")
+        self.say(Sign.NOTE, f"{uplinks_of(dark)} whole again")
         self.narrator.progress("until the boxes there have reached the cloud, 10 to 40 s")
         self.follow((scan,), lambda _: self.stage.back_since(dark) is not None)
         at = self.stage.back_since(dark) or self.now()
@@ -167,6 +167,11 @@ class Story:
     def now(self) -> float:
         """Seconds since the beginning."""
         return self.stage.recorder.now()
+
+
+def uplinks_of(sites: Sequence[str]) -> str:
+    """The beginning of a sentence about the uplinks of sites."""
+    return f"the uplink of {sites[0]} is" if len(sites) == 1 else f"the uplinks of {some(sites)} are"
 
 
 def title(manifest: Manifest) -> str:

@@ -1,8 +1,8 @@
 """How a release looks on the terminal: rows of a list, and the whole story of one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -114,12 +114,19 @@ def progress_line(one: Seen, now: datetime) -> str:
 
 def _title(one: Seen, now: datetime) -> Text:
     release = one.release
-    brings = one.status.resolved_image or release.spec.workload.image or "its template"
+    workload = release.spec.workload
+    brings = one.status.resolved_image or workload.image or image_in(workload.template) or "its template"
     return Text.assemble(
         (release.name, "bold"),
         f" in {release.namespace}: {release.spec.workload.name} → {brings}, created "
         f"{output.span(now - release.created)} ago",
     )
+
+
+def image_in(template: Mapping[str, Any] | None) -> str:
+    """Return the image of a pod template's main container; empty where there is none."""
+    containers = ((template or {}).get("spec") or {}).get("containers") or [{}]
+    return str(containers[0].get("image") or "")
 
 
 def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:

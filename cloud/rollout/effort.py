@@ -52,7 +52,8 @@ def judge(box: Box, effort: Effort, version: str, gate: HealthGate, now: datetim
         return effort if effort.counted is None and effort.ready_since is None else stopped
     restarts = box.restarts(version) - effort.restarts
     if restarts > gate.max_restarts:
-        return Failed("TooManyRestarts", f"restarted {restarts} times, {trouble(box, version).words}")
+        often = "once" if restarts == 1 else f"{restarts} times"
+        return Failed("TooManyRestarts", f"restarted {often}, {trouble(box, version).words}")
     online = online_time(effort, now)
     if not box.runs(version):
         if online > gate.timeout:

@@ -17,11 +17,12 @@ Fleetsim = Callable[..., subprocess.CompletedProcess[str]]
 def fleetsim(tmp_path: Path) -> Fleetsim:
     """Run `fleetsim` in an empty folder; a list of words in, what was printed out."""
 
-    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(*words: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "simulator", *map(str, words)],
             cwd=tmp_path,
             env=surroundings(tmp_path),
+            input=given,
             capture_output=True,
             text=True,
             timeout=LONGEST,

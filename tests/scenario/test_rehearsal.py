@@ -164,6 +164,12 @@ def test_a_wrong_word_is_told_with_the_next_step(fleetsim: Fleetsim, words: tupl
     assert said in done.stderr
 
 
+def test_a_release_can_come_out_of_a_pipe(fleetsim: Fleetsim) -> None:
+    done = fleetsim("rehearse", "-f", "-", given="kind: Pod")
+    assert done.returncode == 2
+    assert "-: holds 0 EdgeReleases (there is Pod)" in done.stderr
+
+
 def test_scenarios_are_listed_and_one_can_be_taken_as_a_start(fleetsim: Fleetsim, release: Path) -> None:
     assert "seven-dark-sites" in fleetsim("scenarios").stdout
     shown = fleetsim("scenarios", "show", "calm")

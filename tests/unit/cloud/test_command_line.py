@@ -206,6 +206,14 @@ def test_completion_is_installed_only_under_the_name_that_the_shell_sees(name: s
     assert ("--install-completion" in said) is offered
 
 
+@pytest.mark.parametrize(
+    ("template", "image"),
+    [(None, ""), ({}, ""), ({"spec": {"containers": [{"name": "scan", "image": "scan:2"}, {"image": "b"}]}}, "scan:2")],
+)
+def test_a_release_is_told_by_the_image_of_its_template(template: dict[str, Any] | None, image: str) -> None:
+    assert report.image_in(template) == image
+
+
 def test_a_line_of_a_watch_says_where_the_release_stands() -> None:
     one = seen(stage="canary", message="On its way.", counts=Counts(targeted=3, done="1/3", failed=1, deferred=1))
     assert report.progress_line(one, NOW).endswith("Rolling canary: 1/3 done, 1 failed, 1 deferred. On its way.")

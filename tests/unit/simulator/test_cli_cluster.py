@@ -53,6 +53,15 @@ def test_the_usual_folder_follows_the_users_settings(monkeypatch: pytest.MonkeyP
     assert usual_folder() == tmp_path / "edgefleet" / "cluster"
 
 
+def test_a_fleet_with_fewer_boxes_than_sites_is_wrong_usage() -> None:
+    said = CliRunner().invoke(app, ["up", "--sites", "5", "--boxes", "3"])
+    assert (said.exit_code, "every site has at least one box, so ask for 5" in said.stderr) == (2, True)
+
+
+def test_who_has_the_programs_already_finds_how_to_say_so() -> None:
+    assert "EDGEFLEET_CLUSTER_BIN=FOLDER" in CliRunner().invoke(app, ["build", "--help"]).stdout
+
+
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/x")):

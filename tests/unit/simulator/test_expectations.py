@@ -100,7 +100,7 @@ def test_two_boxes_of_one_site_at_one_time_break_its_budget() -> None:
 
 def test_a_move_of_a_box_of_another_site_is_no_move_of_the_dark_one() -> None:
     seen = Seen().moves(11, "b1").moves(40, "b3")
-    assert found("dark-boxes-move-once", seen, cut=frozenset({"s3"})).happened == "1 of 1 boxes moved once"
+    assert found("dark-boxes-move-once", seen, cut=frozenset({"s3"})).happened == "1 of 1 box moved once"
 
 
 def test_two_versions_at_one_time_are_seen() -> None:
@@ -112,7 +112,7 @@ def test_two_versions_at_one_time_are_seen() -> None:
 
 def test_a_box_that_surges_is_never_without_the_workload() -> None:
     seen = Seen(1).wants(11, "b1", OLD, NEW).runs(12, "b1", NEW).wants(15, "b1", NEW).gone(16, "b1", OLD)
-    assert found("never-without", seen) == Finding(ok=True, happened="no gap on 1 boxes")
+    assert found("never-without", seen) == Finding(ok=True, happened="no gap on 1 box")
 
 
 def test_a_gap_between_old_and_new_is_seen() -> None:
@@ -143,7 +143,7 @@ def test_a_box_touched_while_it_is_dark_is_named() -> None:
 def test_a_dark_box_moves_once() -> None:
     seen = Seen().dark(5, "b3").back(30, "b3").moves(40, "b3")
     finding = found("dark-boxes-move-once", seen, cut=frozenset({"s3"}))
-    assert finding == Finding(ok=True, happened="1 of 1 boxes moved once")
+    assert finding == Finding(ok=True, happened="1 of 1 box moved once")
     assert judged("dark-boxes-move-once", seen) is None
 
 
@@ -169,7 +169,7 @@ def test_a_release_that_nobody_got_did_not_keep_to_its_first_stage() -> None:
 
 def test_a_box_that_runs_the_old_version_again_went_back() -> None:
     seen = Seen().wants(11, "b1", OLD, NEW).runs(12, "b1", NEW).wants(15, "b1", OLD).gone(16, "b1", NEW)
-    assert found("back-again", seen) == Finding(ok=True, happened="1 boxes went back", seconds=5.0)
+    assert found("back-again", seen) == Finding(ok=True, happened="1 box went back", seconds=5.0)
 
 
 def test_a_box_that_did_not_go_back_is_named() -> None:
