@@ -189,9 +189,10 @@ def folder() -> Iterator[Path]:
         yield made
     except FileError:
         raise
-    except Exception:
-        broken_off = True
-        typer.echo(f"fleetsim: logs are in {made / 'logs'}", err=True)
+    except Exception as wrong:
+        broken_off = not (isinstance(wrong, OSError) and wrong.errno in UNWRITABLE)  # the terminal was closed
+        if broken_off:
+            typer.echo(f"fleetsim: logs are in {made / 'logs'}", err=True)
         raise
     finally:
         if not broken_off:

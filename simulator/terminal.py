@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -33,7 +33,11 @@ def cannot_write(lost: OSError) -> None:
     if lost.errno not in UNWRITABLE:
         raise lost
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print(f"fleetsim: output could not be written: {lost.strerror}; make room, or let it go elsewhere", file=sys.stderr)
+    with suppress(OSError):  # a closed terminal has nobody to tell either
+        print(
+            f"fleetsim: output could not be written: {lost.strerror}; make room, or let it go elsewhere",
+            file=sys.stderr,
+        )
 
 
 class Bars:

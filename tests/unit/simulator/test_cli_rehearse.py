@@ -1,11 +1,13 @@
 """How `fleetsim rehearse` ends when something goes wrong, and how it writes the files that were asked for."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
 import typer
 
-from simulator.cli_rehearse import complaints, writable, write
+from simulator.cli_rehearse import complaints, folder, writable, write
 from simulator.progress import ClusterError
 from simulator.tables import FileError
 
@@ -25,6 +27,28 @@ def test_a_rehearsal_that_breaks_off_never_ends_as_if_the_release_had_failed(
         raise wrong
     assert ended.value.exit_code == status
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "stays"),
+    [
+        (None, False),
+        (KeyboardInterrupt(), False),
+        (FileError(["metadata.name: is taken"]), False),
+        (OSError(5, "Input/output error"), False),
+        (ClusterError("etcd ended with 1"), True),
+        (KeyError("surprise"), True),
+    ],
+)
+def test_a_folder_stays_only_where_its_logs_tell_why_a_rehearsal_broke_off(
+    wrong: BaseException | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stays: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with contextlib.suppress(Exception, KeyboardInterrupt), folder() as made:
+        assert made.is_dir()
+        if wrong:
+            raise wrong
+    assert list(tmp_path.iterdir()) == ([made] if stays else [])
 
 
 def test_a_file_that_cannot_be_written_is_found_out_before_anything_starts(tmp_path: Path) -> None:
