@@ -192,7 +192,8 @@ def introduce(cluster: Cluster, output: Format, *, detached: bool) -> None:
     typer.echo(f"The cluster is up: {words}, in {folder}")
     for line in exports(cluster.kubeconfig, cluster.kubectl):
         typer.echo(f"  {line}")
-    typer.echo(f"  {'stop it with: fleetsim cluster down' if detached else 'Ctrl-C stops it'}")
+    stop_it = f"stop it with: fleetsim cluster down --dir {shlex.quote(str(folder))}"
+    typer.echo(f"  {stop_it if detached else 'Ctrl-C stops it'}")
 
 
 def exports(kubeconfig: Path, kubectl: Path) -> tuple[str, str]:
