@@ -13,7 +13,7 @@ from cloud.cli.kube import NotFound, connect
 from cloud.cli.names import BoxName
 from cloud.cli.options import Context, Format, Kubeconfig, Output, namespace_name
 from cloud.fleet.errors import SpecError
-from cloud.fleet.resource import SITE_LABEL
+from cloud.fleet.resource import NAME_SPELLED, SITE_LABEL, is_name
 from cloud.rollout.mirror import Held
 from cloud.rollout.snapshot import Box
 from cloud.rollout.why import Explanation, Finding, explain
@@ -47,10 +47,16 @@ def why(
         node = api.get(f"{gather.NODES}/{box}")
     except NotFound:
         raise NotFound(f"no box {box!r}: `kubectl get nodes -L {SITE_LABEL}` lists all nodes and their sites") from None
-    if SITE_LABEL not in (node["metadata"].get("labels") or {}):
+    labels = node["metadata"].get("labels") or {}
+    if SITE_LABEL not in labels:
         raise SpecError(
             f"node {box} has no label {SITE_LABEL}, so it is no box and no release concerns it; "
             f"`kubectl label node {box} {SITE_LABEL}=SITE` makes it one"
+        )
+    if not is_name(labels[SITE_LABEL]):
+        raise SpecError(
+            f"node {box}: its label {SITE_LABEL} is {labels[SITE_LABEL]!r}, no name of a site: no release touches it; "
+            f"{NAME_SPELLED.words}; `kubectl label node {box} --overwrite {SITE_LABEL}=SITE`"
         )
     mirror = gather.mirror(api, now)
     told = []

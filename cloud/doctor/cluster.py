@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from cloud.doctor.findings import Finding, Level, some
-from cloud.fleet.resource import GROUP, SITE_LABEL
+from cloud.fleet.resource import GROUP, NAME_SPELLED, SITE_LABEL, is_name
 from cloud.fleet.site import zone_of
 
 OLDEST_MINOR: Final = 29  # the first Kubernetes 1.x whose CEL rules in custom resources are stable
@@ -211,6 +211,13 @@ def labels(facts: ClusterFacts) -> Finding:
         what = f"edge nodes without the label {SITE_LABEL}: {some(homeless)}"
         step = f"kubectl label node {homeless[0]} {SITE_LABEL}=SITE   (and so on)"
         return Finding("NodeLabels", Level.WARNING, what, "no release reaches a box whose site is not known", step)
+    odd = tuple(
+        f"{node.name} ({node.site!r})" for node in facts.nodes if node.site is not None and not is_name(node.site)
+    )
+    if odd:
+        what = f"nodes whose label {SITE_LABEL} is no name of a site: {some(odd)}"
+        step = f"kubectl label node {odd[0].partition(' ')[0]} --overwrite {SITE_LABEL}=SITE   ({NAME_SPELLED.words})"
+        return Finding("NodeLabels", Level.WARNING, what, "no release touches such a box", step)
     if not placed:
         step = f"kubectl label node NODE {SITE_LABEL}=SITE"
         return Finding("NodeLabels", Level.WARNING, f"no node carries {SITE_LABEL}", "there is no box to manage", step)

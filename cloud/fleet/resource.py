@@ -1,5 +1,6 @@
 """What all our custom resources share: how they are read, their conditions, their label selectors."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +29,14 @@ _DEEPEST: Final = 50  # levels of a spec; a release with a pod template has abou
 _WIDEST: Final = 200_000  # values of a spec at one level; keeps repeated YAML aliases from growing without end
 
 Name = Annotated[str, Field(min_length=1, max_length=63), NAME_SPELLED]
+_LONGEST_NAME: Final = 63
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text is a name as our resources write it; labels of Kubernetes may hold more than that."""
+    return len(text) <= _LONGEST_NAME and re.fullmatch(NAME_SPELLED.pattern, text) is not None
 
 
 @dataclass(frozen=True, slots=True)

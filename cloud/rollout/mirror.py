@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cloud.fleet.resource import is_name
 from cloud.rollout.connectivity import Connectivity, Verdict
 from cloud.rollout.parsing import mark, parse
 from cloud.rollout.snapshot import Box, Fleet, Pod, Standing, Version
@@ -131,6 +132,7 @@ class Mirror:
         daemon_sets = sorted(self._of(Kind.DAEMON_SET, key, DaemonSetView), key=lambda one: (one.created, one.version))
         versions = {one.version: Version(one.version, one.exclusive) for one in daemon_sets}
         versions |= {one.hash: Version(one.hash, one.exclusive) for view in releases for one in view.rendered}
+        boxes = tuple(self._boxes(key, frozenset(versions), now))
         steady = [due for verdict in self._verdicts.values() if (due := verdict.steady_at(now))]
         return Held(
             key=key,
@@ -140,7 +142,8 @@ class Mirror:
                     for view in releases
                     if view.release is not None
                 ),
-                boxes=tuple(self._boxes(key, frozenset(versions), now)),
+                boxes=tuple(box for box in boxes if is_name(box.site)),
+                unfit=tuple(box for box in boxes if not is_name(box.site)),
                 versions=versions,
                 zones={view.mark.key[1]: ZoneInfo(view.zone) for view in self._all(Kind.SITE, SiteView) if view.zone},
             ),

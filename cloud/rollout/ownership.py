@@ -49,6 +49,7 @@ def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
         neighbours={key: tuple(boxes) for key, boxes in groups.items()},
         versions=fleet.versions,
         zones=fleet.zones,
+        unfit=tuple(box.name for box in fleet.unfit if targets.include(box.labels)),
     )
 
 

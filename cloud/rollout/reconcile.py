@@ -147,7 +147,7 @@ class Look:
 
     def _tidy(self, views: Sequence[ReleaseView]) -> None:
         """Remove DaemonSets that nothing needs; one that another took away meanwhile is no loss."""
-        old = history.obsolete(self.held.daemon_sets, views, self.held.fleet.boxes)
+        old = history.obsolete(self.held.daemon_sets, views, (*self.held.fleet.boxes, *self.held.fleet.unfit))
         self._raise_first(
             self._write(
                 [

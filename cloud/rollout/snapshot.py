@@ -86,6 +86,7 @@ class Fleet:
     boxes: tuple[Box, ...]  # every box of the fleet, by name
     versions: Mapping[str, Version] = field(default_factory=dict)
     zones: Mapping[str, ZoneInfo] = field(default_factory=dict)  # of sites; a site without one is absent
+    unfit: tuple[Box, ...] = ()  # boxes whose site label is no name: no release touches them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Snapshot:
     neighbours: Mapping[tuple[str, str], tuple[Box, ...]]  # (site, role) -> every box there, targeted or not
     versions: Mapping[str, Version]
     zones: Mapping[str, ZoneInfo]
+    unfit: tuple[str, ...] = ()  # boxes it targets, but that are left alone: their site label is no name
 
     @property
     def release(self) -> Release:

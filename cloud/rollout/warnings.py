@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final
 
+from cloud.fleet.resource import NAME_SPELLED, SITE_LABEL
 from cloud.fleet.scalars import format_duration
 from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.status import MOST_TRIED, Effort
@@ -27,6 +28,11 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
         yield (
             f"{len(efforts)} boxes are under way or have failed, as many as a release keeps account of: until some are "
             "healthy no further box is moved, and one that turns bad by itself is counted as succeeded."
+        )
+    if snapshot.unfit:
+        yield (
+            f"{len(snapshot.unfit)} boxes are left alone: their label {SITE_LABEL} is no name of a site; "
+            f"{NAME_SPELLED.words}: {_list(snapshot.unfit)}."
         )
     if image and "@" not in image:
         yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."

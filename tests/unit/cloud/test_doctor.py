@@ -128,6 +128,8 @@ def test_a_machine_that_lacks_something_is_told_what(
         ({"denied": (Permission("", "nodes", "patch"),)}, "Permissions", Level.WARNING, "patch nodes"),
         ({"nodes": (replace(BOX, hostname=None),)}, "NodeLabels", Level.BLOCKED, "kubernetes.io/hostname=box-1"),
         ({"nodes": (BOX, replace(BOX, name="b2", site=None))}, "NodeLabels", Level.WARNING, "b2 edgefleet.io/site="),
+        ({"nodes": (BOX, replace(BOX, name="b2", site="A_Site"))}, "NodeLabels", Level.WARNING, "b2 ('A_Site')"),
+        ({"nodes": (replace(BOX, site=""),)}, "NodeLabels", Level.WARNING, "box-1 --overwrite edgefleet.io/site="),
         ({"nodes": ()}, "NodeLabels", Level.WARNING, "no box to manage"),
         ({"nodes": None}, "KubeEdgeVersion", Level.WARNING, "may not list nodes"),
         ({"nodes": None, "cloudcore": None}, "Cloudcore", Level.WARNING, "may not list nodes"),

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from cloud.rollout.connectivity import STEADY_AFTER, NodeReady, ReadySign, Verdict
 from cloud.rollout.mirror import UPKEEP, Mirror
 from cloud.rollout.parsing import mark
@@ -93,6 +95,14 @@ def test_everything_of_a_workload_is_gathered_and_nothing_of_another() -> None:
     assert (fleet.boxes[1].online, fleet.boxes[1].reverted) == (False, "uid-one")
     assert set(fleet.versions) == {"a", *fleet.standings[1].variants}
     assert set(fleet.zones) == {"tc-1"}
+
+
+@pytest.mark.parametrize("site", ["A_Site", "a.b", "", "-"])
+def test_a_node_whose_site_is_no_name_stays_out_of_the_fleet_that_is_planned(site: str) -> None:
+    odd = raw_node("odd", labels={"edgefleet.io/site": site, "run.edgefleet.io/scan.a": ""})
+    fleet = mirror((Kind.NODE, raw_node()), (Kind.NODE, odd), (Kind.DAEMON_SET, raw_daemon_set())).held(SCAN, NOW).fleet
+    assert [box.name for box in fleet.boxes] == ["box-1"]
+    assert [(box.name, box.versions) for box in fleet.unfit] == [("odd", frozenset("a"))]
 
 
 def test_an_audit_finds_ghosts_and_what_was_missed() -> None:

@@ -303,6 +303,21 @@ def test_versions_that_nothing_needs_are_removed_but_for_the_last_three() -> Non
     }
 
 
+def test_one_odd_site_label_stops_no_release_and_what_runs_there_stays() -> None:
+    fake = cluster("box-1")
+    for number in range(4):
+        fake.create(Kind.DAEMON_SET, raw_daemon_set(f"v{number}", created=f"2026-03-02T10:0{number}:00Z"))
+    labels = {"edgefleet.io/site": "A_Site", "run.edgefleet.io/scan.v0": ""}
+    fake.create(Kind.NODE, raw_node("odd", labels=labels))
+    fake.create(Kind.RELEASE, raw_release(spec={"stages": [{"name": "canary", "upTo": 1}, {"name": "rest"}]}))
+    look(fake)
+    started = status(fake, "one")["startedAt"]
+    look(fake, NOW + timedelta(seconds=1))
+    assert status(fake, "one")["startedAt"] == started
+    assert "odd" in status(fake, "one")["warnings"][-1]
+    assert "scan-v0" in {one["metadata"]["name"] for one in fake.read(Kind.DAEMON_SET)}
+
+
 def test_a_version_that_another_removed_meanwhile_is_no_error() -> None:
     fake = cluster()
     for number in range(5):

@@ -22,6 +22,20 @@ def test_sites_of_a_single_box_are_named_if_the_box_goes_down() -> None:
     assert warnings(world) == []
 
 
+def test_boxes_that_are_left_alone_for_their_site_label_are_told_to_the_release_that_is_meant_for_them() -> None:
+    world = world_of([2])
+    world.release("v1")
+    odd = [
+        replace(box, name=f"odd-{site}", site=site)
+        for site, box in zip(("A_Site", ""), world.fleet().boxes, strict=True)
+    ]
+    other = replace(odd[0], name="other", labels={"edgefleet.io/role": "belt"})
+    fleet = replace(world.fleet(), unfit=(*odd, other))
+    (told,) = warnings_of(snapshot(fleet, fleet.standings[0]), {})
+    assert told.startswith("2 boxes are left alone: their label edgefleet.io/site is no name of a site")
+    assert told.endswith("odd-A_Site, odd-.")
+
+
 def test_a_long_list_is_cut() -> None:
     world = world_of([1] * 8)
     world.release("v1")
