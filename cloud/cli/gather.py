@@ -69,11 +69,12 @@ def all_releases(api: Api, namespace: str | None) -> list[Seen]:
 def seen(item: Json) -> Seen:
     """Return a release from the API's object. Raises SpecError if it is not one that we understand."""
     view = parse(Kind.RELEASE, item)
-    if not isinstance(view, ReleaseView) or view.release is None:
+    if not isinstance(view, ReleaseView) or view.release is None or view.unreadable:
         meta = item["metadata"]
+        wrong = getattr(view, "problem", "") or getattr(view, "unreadable", "")
         raise SpecError(
-            f"EdgeRelease {meta['namespace']}/{meta['name']} is not one that this version understands "
-            f"({getattr(view, 'problem', '')}); are the command line and the cluster's resources of one version?"
+            f"EdgeRelease {meta['namespace']}/{meta['name']} is not one that this version understands ({wrong}); "
+            "are the command line and the cluster's resources of one version?"
         )
     return Seen(
         view.release, view.status, item["metadata"]["resourceVersion"], item["metadata"].get("annotations") or {}

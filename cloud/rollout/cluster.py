@@ -23,7 +23,11 @@ class Missing(Exception):  # noqa: N818 - the same
 
 
 class Refused(Exception):  # noqa: N818 - the same
-    """The API server does not want this as it is written: bad fields, missing rights, an admission rule."""
+    """The API server does not want this as it is written: bad fields, or too large."""
+
+
+class Forbidden(Refused):
+    """It is not for what is written, but for who writes, where or when: missing rights, a quota, an admission rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Write:
 
 
 Answer = Raw | Exception
-"""The object as it is after the write, or why it was not written: Conflict, Missing, Refused, Unavailable."""
+"""The object as it is after the write, or why it was not: Conflict, Missing, Refused, Forbidden, Unavailable."""
 
 NOT_LEADING: Final = "not written: it is not certain any more that this operator leads"
 

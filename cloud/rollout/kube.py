@@ -12,7 +12,18 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
 from cloud.fleet.errors import SpecError, Unavailable
-from cloud.rollout.cluster import NOT_LEADING, RESOURCES, Answer, Conflict, Missing, Refused, Verb, Write, always
+from cloud.rollout.cluster import (
+    NOT_LEADING,
+    RESOURCES,
+    Answer,
+    Conflict,
+    Forbidden,
+    Missing,
+    Refused,
+    Verb,
+    Write,
+    always,
+)
 from cloud.rollout.metrics import WRITE_ERRORS, WRITES
 from cloud.rollout.parsing import mark
 from cloud.rollout.views import Kind, Mark, Raw
@@ -165,12 +176,20 @@ def _complaint(code: int, text: str) -> Exception:
             return Conflict(text)
         case 408 | 429 | 502 | 503 | 504:
             return Unavailable(text)
-        case 500 if "failed to create typed patch object" in text:  # how the API server answers to an unknown field
+        case 400 | 413 | 422:
+            return Refused(text)
+        case 500 if any(words in text for words in _WRITTEN_WRONG):
             return Refused(text)
         case code if code >= 500:  # noqa: PLR2004 - HTTP's line between our fault and theirs
             return Unavailable(text)
         case _:
-            return Refused(text)
+            return Forbidden(text)
+
+
+_WRITTEN_WRONG: Final = (
+    "failed to create typed patch object",  # how the API server answers to an unknown field
+    "request is too large",  # and how it passes on what etcd answers to an object above its limit, 1.5 MiB
+)
 
 
 def _collection(kind: Kind, namespace: str) -> str:

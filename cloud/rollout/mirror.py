@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from cloud.fleet.resource import is_name
 from cloud.rollout.connectivity import Connectivity, Verdict
 from cloud.rollout.parsing import mark, parse
-from cloud.rollout.snapshot import Box, Fleet, Pod, Standing, Version
+from cloud.rollout.snapshot import Box, Fleet, Pod, Version
 from cloud.rollout.views import (
     BoxView,
     DaemonSetView,
@@ -137,11 +137,7 @@ class Mirror:
         return Held(
             key=key,
             fleet=Fleet(
-                standings=tuple(
-                    Standing(view.release, view.status, tuple(one.hash for one in view.rendered))
-                    for view in releases
-                    if view.release is not None
-                ),
+                standings=tuple(one for view in releases if (one := view.standing) is not None),
                 boxes=tuple(box for box in boxes if is_name(box.site)),
                 unfit=tuple(box for box in boxes if not is_name(box.site)),
                 versions=versions,

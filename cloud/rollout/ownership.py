@@ -2,7 +2,8 @@
 
 A box belongs to the newest release in force that targets it. A release is out of force once more of
 its boxes failed than may, or a person ended it; boxes it has already touched stay its own until it takes them
-back or a newer release takes them over. A release that was superseded before all its stages had passed never
+back or a newer release takes them over. Of a release whose status cannot be read nobody knows which boxes it has
+touched: it keeps them all, as they are. A release that was superseded before all its stages had passed never
 brings its version to a box again.
 """
 
@@ -54,6 +55,8 @@ def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
 
 
 def _claims(standing: Standing, box: Box) -> bool:
-    if not standing.variants or not standing.release.spec.targets.include(box.labels):
+    if not standing.release.spec.targets.include(box.labels):
         return False
+    if standing.unknown or not standing.variants:
+        return standing.unknown
     return in_force(standing) or standing.version_for(box) in box.versions

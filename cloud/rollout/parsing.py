@@ -214,10 +214,11 @@ def _release(raw: Raw) -> ReleaseView:
         )
     except ValidationError as wrong:
         problem = _first_problem(wrong)
+    status, unreadable = ReleaseStatus(), ""
     try:
         status = ReleaseStatus.model_validate(_dict(raw, "status"))
-    except ValidationError:  # written by something else: begin anew, boxes are where their labels say
-        status = ReleaseStatus()
+    except ValidationError as wrong:  # to begin anew would forget failures, approvals and soaks
+        unreadable = _first_problem(wrong, "status")
     rendered: tuple[Rendered, ...] = ()
     if release is not None and status.template is not None:
         try:
@@ -226,13 +227,13 @@ def _release(raw: Raw) -> ReleaseView:
         except SpecError as wrong:
             problem = f"status.template: {wrong}"
     workload = _text(_dict(_dict(raw, "spec"), "workload"), "name")
-    return ReleaseView(mark(raw), workload, created, number, release, status, rendered, problem)
+    return ReleaseView(mark(raw), workload, created, number, release, status, rendered, problem, unreadable)
 
 
-def _first_problem(wrong: ValidationError) -> str:
+def _first_problem(wrong: ValidationError, part: str = "spec") -> str:
     first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    where = f"spec.{place}: " if place and not first["msg"].startswith("Value error, spec") else ""
+    where = f"{part}.{place}: " if place and not first["msg"].startswith("Value error, spec") else ""
     return f"{where}{first['msg'].removeprefix('Value error, ')}"
 
 

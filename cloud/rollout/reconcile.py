@@ -9,17 +9,20 @@ An older release is planned on the boxes as the newer ones have left them.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
 
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.rollout import history, ownership
 from cloud.rollout.actions import Move, Note, Plan, Severity
-from cloud.rollout.cluster import Answer, Cluster, Conflict, Missing, Refused, Verb, Write, always, manifest
+from cloud.rollout.cluster import Answer, Cluster, Conflict, Forbidden, Missing, Refused, Verb, Write, always, manifest
 from cloud.rollout.mirror import Held
 from cloud.rollout.moves import carried_out
 from cloud.rollout.plan import plan
-from cloud.rollout.snapshot import Fleet, Standing, Version
-from cloud.rollout.start import begin, failed, image_of, impossible, predecessor
+from cloud.rollout.snapshot import Fleet, Version
+from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor
 from cloud.rollout.status import OVER, ReleaseStatus
 from cloud.rollout.telling import events
 from cloud.rollout.template import daemonset, node_label, render
@@ -40,6 +43,19 @@ class Decision:
 
     release: str
     note: Note
+    cause: Exception | None = None  # the fault in this program behind it; None: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What kept one release from being looked at to the end; the others of its workload go on."""
+
+    uid: str  # of the release
+    reason: str
+    message: str
+
+
+TROUBLE_AGAIN: Final = timedelta(seconds=30)  # until a release in trouble is looked at again, whatever happens
 
 
 @dataclass(slots=True)
@@ -52,20 +68,51 @@ class Look:
     now: datetime
     leads: Callable[[], bool] = always  # whether we have led without a break since this look began; for any thread
     answers: list[tuple[Kind, Raw]] = field(default_factory=list)
+    told: frozenset[Trouble] = frozenset()  # troubles that the look before has told already
     decisions: list[Decision] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
     recheck_after: timedelta | None = None  # None: only an event can change anything
-    untold: int = 0  # Events that the API server did not take; the log has them
+    untold: int = 0  # Events and messages that the API server did not take; the log has them
 
     def take(self) -> None:
         """Decide and write. Raises Conflict, Refused, Unavailable; the caller looks again."""
         self._recheck(self.held.steady_in)
         views: list[ReleaseView] = []
         for view in self.held.releases:
-            views.append(self._begun(view, views))
+            views.append(self._alone(view, partial(self._begun, view, tuple(views))))
         for index in reversed(range(len(views))):
-            if views[index].rendered and not impossible(views[index]):
-                views[index] = self._decided(views, index)
-        self._tidy(views)
+            view = views[index]
+            if view.rendered and not view.unreadable and not impossible(view):
+                views[index] = self._alone(view, partial(self._decided, tuple(views), index))
+        if not any(view.unreadable for view in views):
+            self._tidy(views)
+
+    def _alone(self, view: ReleaseView, step: Callable[[], ReleaseView]) -> ReleaseView:
+        """Take one step with one release; what goes wrong with it is its own trouble. Raises Conflict, Unavailable."""
+        try:
+            return step()
+        except (Conflict, Unavailable):
+            raise
+        except (Missing, Refused) as no:
+            self._trouble(view, type(no).__name__, f"The API server says no: {no}")
+        except Exception as bug:  # noqa: BLE001 - an abort of another release of the workload must still be carried out
+            words = f"The operator cannot work out what to do, which is a fault in it: {type(bug).__name__}: {bug}"
+            self._trouble(view, "Broken", words, bug)
+        return view
+
+    def _trouble(self, view: ReleaseView, reason: str, message: str, cause: Exception | None = None) -> None:
+        """Show what keeps a release from going on, once; whatever can be read of it stays as it is."""
+        trouble = Trouble(view.mark.uid, reason, message[:1000])
+        self._recheck(TROUBLE_AGAIN)
+        if trouble not in self.told:
+            note, known = Note(reason, trouble.message, Severity.WARNING), self._known(view)
+            if not view.unreadable:
+                try:
+                    self._write_status(known, held_up(known, note, self.now))
+                except (Conflict, Missing, Refused, ValidationError):
+                    self.untold += 1
+            self._tell(view, (note,), cause)
+        self.troubles.append(trouble)
 
     def _decided(self, views: Sequence[ReleaseView], index: int) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
@@ -81,6 +128,9 @@ class Look:
 
     def _begun(self, view: ReleaseView, older: Sequence[ReleaseView]) -> ReleaseView:
         """Return the release with its template settled, in memory: it is written with the first plan."""
+        if view.unreadable:
+            self._trouble(view, "StatusUnreadable", f"{view.unreadable}: {_UNREADABLE}")
+            return view
         if view.problem:
             return self._fail(view, view.problem)
         if view.release is None or view.status.template is not None or impossible(view):
@@ -107,8 +157,9 @@ class Look:
             if owner.release is not None
         ]
         for answer in self._write(writes):
-            if isinstance(answer, Refused):
-                raise SpecError(f"spec.workload.template: the API server does not take it: {answer}") from answer
+            wrong = isinstance(answer, Refused) and not isinstance(answer, Forbidden)
+            if wrong and view.status.completed_at is None:
+                raise SpecError(f"spec.workload.template: the API server does not take it: {answer}")
             if isinstance(answer, Exception):
                 raise answer
 
@@ -129,9 +180,12 @@ class Look:
         return next(one for one in self.held.releases if one.mark.uid == view.mark.uid)
 
     def _write_status(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseView:
+        """Write a status as it can be read again. Raises ValidationError, which is a bug, and what a write raises."""
         namespace, name = view.mark.key
+        written = status.dump()
+        ReleaseStatus.model_validate(written)
         lock = {"uid": view.mark.uid, "resourceVersion": str(view.mark.revision)}
-        body = manifest(Kind.RELEASE, name, namespace, metadata=lock, status=status.dump())
+        body = manifest(Kind.RELEASE, name, namespace, metadata=lock, status=written)
         answers = self._write([Write(Verb.REPLACE, Kind.RELEASE, body, "status")])
         self._raise_first(answers)
         return replace(view, status=status)
@@ -161,9 +215,9 @@ class Look:
             )
         )
 
-    def _tell(self, view: ReleaseView, notes: Sequence[Note]) -> None:
+    def _tell(self, view: ReleaseView, notes: Sequence[Note], cause: Exception | None = None) -> None:
         """Tell what was decided; a decision stands though an Event of it is lost."""
-        self.decisions += [Decision(view.mark.key[1], note) for note in notes]
+        self.decisions += [Decision(view.mark.key[1], note, cause) for note in notes]
         for event in events(view, notes, self.now):
             try:
                 self.cluster.tell(event)
@@ -189,15 +243,17 @@ class Look:
             self.recheck_after = min(after, self.recheck_after or after)
 
 
+_UNREADABLE: Final = (
+    "nothing is done with its boxes, for nobody knows where it stands; mend what was written there by hand, or create "
+    "a new EdgeRelease in its place and then delete this one"
+)
+
+
 def _fleet(fleet: Fleet, views: Iterable[ReleaseView]) -> Fleet:
     """Return the fleet with the releases as they now stand."""
     views = tuple(views)
     rendered = {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}
-    standings = tuple(
-        Standing(view.release, view.status, tuple(one.hash for one in view.rendered))
-        for view in views
-        if view.release is not None
-    )
+    standings = tuple(one for view in views if (one := view.standing) is not None)
     return replace(fleet, standings=standings, versions={**fleet.versions, **rendered})
 
 

@@ -68,6 +68,7 @@ class Standing:
     release: Release
     status: ReleaseStatus
     variants: tuple[str, ...] = ()  # version of each override, in order, then of all other boxes; empty: not rendered
+    unknown: bool = False  # its status cannot be read, so nobody knows which boxes it has moved
 
     def version_for(self, box: Box) -> str:
         """Return the version this release wants on that box."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cloud.fleet.resource import Condition, ConditionStatus, settle_condition
+from cloud.rollout.actions import Note
 from cloud.rollout.conditions import conditions_of
 from cloud.rollout.release import Release
 from cloud.rollout.status import Phase, ReleaseStatus
@@ -80,11 +81,21 @@ def failed(view: ReleaseView, problem: str, now: datetime) -> ReleaseStatus:
             "observed_generation": view.generation,
         }
     )
+    return _stalled(view, status, Note("InvalidSpec", problem), now)
+
+
+def held_up(view: ReleaseView, trouble: Note, now: datetime) -> ReleaseStatus:
+    """Return the status of a release that stays where it is, for a reason that is not the planner's."""
+    update = {"message": trouble.message[:1024], "observed_generation": view.generation}
+    return _stalled(view, view.status.model_copy(update=update), trouble, now)
+
+
+def _stalled(view: ReleaseView, status: ReleaseStatus, trouble: Note, now: datetime) -> ReleaseStatus:
     stalled = Condition(
         type="Stalled",
         status=ConditionStatus.TRUE,
-        reason="InvalidSpec",
-        message=problem[:1024],
+        reason=trouble.reason,
+        message=trouble.message[:1024],
         last_transition_time=now,
         observed_generation=view.generation,
     )

@@ -11,7 +11,7 @@ from cloud.fleet.box import BoxSpec, BoxStatus
 from cloud.fleet.resource import GROUP, ROLE_LABEL, SITE_LABEL
 from cloud.rollout.connectivity import ReadySign
 from cloud.rollout.release import Release
-from cloud.rollout.snapshot import Pod
+from cloud.rollout.snapshot import Pod, Standing
 from cloud.rollout.status import ReleaseStatus
 from cloud.rollout.template import Rendered
 
@@ -124,6 +124,15 @@ class ReleaseView:
     status: ReleaseStatus
     rendered: tuple[Rendered, ...] = ()  # of each override, then of all other boxes; empty: has not started
     problem: str = ""
+    unreadable: str = ""  # why its status cannot be read; empty: it can
+
+    @property
+    def standing(self) -> Standing | None:
+        """The release as the planner knows it; None: not readable."""
+        if self.release is None:
+            return None
+        variants = tuple(one.hash for one in self.rendered)
+        return Standing(self.release, self.status, variants, unknown=bool(self.unreadable))
 
 
 View = NodeView | PodView | DaemonSetView | SiteView | BoxView | ReleaseView

@@ -51,12 +51,12 @@ def explain(fleet: Fleet, box: Box, now: datetime) -> Explanation:
     findings = []
     for standing in newest_first:
         if standing is belongs:
-            findings.append(_as_owner(snapshot(fleet, standing), box, now))
+            findings.append(_unknown(standing) if standing.unknown else _as_owner(snapshot(fleet, standing), box, now))
             break
         findings += _not_owner(standing, box)
     return Explanation(
         runs=tuple(sorted({pod.version for pod in box.pods if pod.ready and not pod.ending})),
-        wanted=belongs.version_for(box) if belongs else "",
+        wanted=belongs.version_for(box) if belongs and not belongs.unknown else "",
         owner=belongs.release.name if belongs else "",
         findings=tuple(findings),
     )
@@ -79,6 +79,11 @@ def _not_owner(standing: Standing, box: Box) -> Iterator[Finding]:
         yield Finding(release.name, "RolledBack", f"was taken back from this box: {status.message}")
     else:
         yield Finding(release.name, "NotInForce", f"brings its version to no further box: {status.message}")
+
+
+def _unknown(standing: Standing) -> Finding:
+    message = "keeps the box as it is: its status cannot be read, so nobody knows what it has done here"
+    return Finding(standing.release.name, "StatusUnreadable", message, command="doctor")
 
 
 def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:

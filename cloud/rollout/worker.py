@@ -24,7 +24,7 @@ from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
 from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
-from cloud.rollout.reconcile import Look, Registry
+from cloud.rollout.reconcile import Look, Registry, Trouble
 from cloud.rollout.sight import Sight
 from cloud.rollout.upkeep import keep_boxes
 from cloud.rollout.views import Key, Kind, Mark, Raw, WorkloadKey
@@ -66,6 +66,7 @@ class Work:
     _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
     _sight: Sight = field(default_factory=Sight)
     _unfit: frozenset[Unfit] = frozenset()  # already told
+    _troubles: dict[WorkloadKey, frozenset[Trouble]] = field(default_factory=dict)  # already told
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
     _others: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -170,7 +171,8 @@ class Work:
 
     async def _reconcile(self, key: WorkloadKey) -> None:
         now = _now()
-        look = Look(self.mirror.held(key, now), self.cluster, self.registry, now, self.leadership.unbroken())
+        told = self._troubles.pop(key, frozenset())
+        look = Look(self.mirror.held(key, now), self.cluster, self.registry, now, self.leadership.unbroken(), told=told)
         if not look.held.releases and not look.held.daemon_sets:
             return
         try:
@@ -180,8 +182,14 @@ class Work:
                 self._wake(self._learned(kind, raw))
             for decision in look.decisions:
                 name = f"{key[0]}/{decision.release}"
-                log.info(decision.note.reason, release=name, workload=key[1], message=decision.note.message)
+                about = {"release": name, "workload": key[1], "message": decision.note.message}
+                say = log.error if decision.cause else log.info
+                say(decision.note.reason, exc_info=decision.cause, **about)
             metrics.ERRORS.labels(error="EventLost").inc(look.untold)
+            for trouble in look.troubles:
+                metrics.ERRORS.labels(error=trouble.reason).inc()
+            if look.troubles:
+                self._troubles[key] = frozenset(look.troubles)
         if look.recheck_after is not None:
             self._wake({key}, look.recheck_after.total_seconds())
 

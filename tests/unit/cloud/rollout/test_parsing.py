@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.rollout.parsing import mark, parse
-from cloud.rollout.status import Phase
 from cloud.rollout.views import (
     BoxView,
     DaemonSetView,
@@ -195,8 +194,15 @@ def test_a_settled_template_that_somebody_broke_is_a_problem_of_the_release() ->
     assert "status.template" in view.problem
 
 
-def test_an_unreadable_status_counts_as_none() -> None:
-    assert release(status={"phase": "Sideways"}).status.phase is Phase.PENDING
+def test_an_unreadable_status_of_a_release_is_said_to_be_one() -> None:
+    view = release(status={"phase": "Sideways", "stages": []})
+    assert view.unreadable.startswith("status.phase: Input should be 'Pending'")
+    assert view.standing is not None
+    assert view.standing.unknown
+    assert release(status={"phase": "Rolling"}).unreadable == ""
+
+
+def test_an_unreadable_status_of_a_box_counts_as_none() -> None:
     box = parse(Kind.BOX, {**EXAMPLES[Kind.BOX], "status": {"health": "Fine"}})
     assert isinstance(box, BoxView)
     assert box.status.health is None

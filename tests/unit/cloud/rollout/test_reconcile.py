@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from cloud.fleet.errors import Unavailable
-from cloud.rollout.cluster import Answer, Conflict, Refused, Verb, Write, always
+from cloud.rollout.cluster import Answer, Conflict, Forbidden, Refused, Verb, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.reconcile import Look
+from cloud.rollout.reconcile import TROUBLE_AGAIN, Look, Trouble
 from cloud.rollout.views import Kind, Raw
 from tests.contract.fake_cluster import FakeCluster
 from tests.unit.cloud.rollout.raw import raw_daemon_set, raw_node, raw_pod, raw_release
@@ -62,8 +62,13 @@ def held(of: FakeCluster, now: datetime = NOW) -> Mirror:
     return mirror
 
 
-def look(of: FakeCluster, now: datetime = NOW, registry: Pinned | None = None) -> Look:
-    taken = Look(held(of, now).held(SCAN, now), of, registry or Pinned(None), now)
+def look(
+    of: FakeCluster,
+    now: datetime = NOW,
+    registry: Pinned | None = None,
+    told: frozenset[Trouble] = frozenset(),
+) -> Look:
+    taken = Look(held(of, now).held(SCAN, now), of, registry or Pinned(None), now, told=told)
     taken.take()
     return taken
 
@@ -238,6 +243,88 @@ def test_a_template_that_the_api_server_refuses_is_the_persons_to_correct_and_no
     before = len(fake.writes)
     look(fake, NOW + timedelta(minutes=1))
     assert len(fake.writes) == before
+
+
+def test_a_quota_that_forbids_a_daemon_set_is_waited_for_where_people_see_it() -> None:
+    fake = cluster(of=Refusing(Kind.DAEMON_SET, Forbidden("exceeded quota: q")))
+    fake.create(Kind.RELEASE, raw_release())
+    taken = look(fake)
+    assert taken.recheck_after == TROUBLE_AGAIN
+    assert [one.note.reason for one in taken.decisions] == ["Forbidden"]
+    assert "exceeded quota: q" in status(fake, "one")["message"]
+    assert status(fake, "one")["observedGeneration"] == 1, "or people read that no operator has looked at it"
+    stalled = next(one for one in status(fake, "one")["conditions"] if one["type"] == "Stalled")
+    assert (status(fake, "one")["phase"], stalled["reason"]) == ("Pending", "Forbidden")
+    again = look(fake, NOW + TROUBLE_AGAIN, told=frozenset(taken.troubles))
+    assert (again.decisions, [one.reason for one in again.troubles]) == ([], ["Forbidden"]), "told once"
+    free = FakeCluster()
+    free.objects = fake.objects
+    look(free, NOW + 2 * TROUBLE_AGAIN)
+    assert status(free, "one")["phase"] == "Rolling"
+    assert all(one["type"] != "Stalled" or one["status"] == "False" for one in status(free, "one")["conditions"])
+
+
+def test_a_release_that_is_done_does_not_fail_because_its_daemon_set_cannot_be_made_anew() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release())
+    now = settle(fake)
+    (made,) = fake.read(Kind.DAEMON_SET)
+    fake.remove(Kind.DAEMON_SET, made["metadata"]["name"], "default")
+    refusing = Refusing(Kind.DAEMON_SET, Refused("no"))
+    refusing.objects = fake.objects
+    two = raw_release("two", created="2026-03-02T11:30:00Z", spec={"control": {"abort": "Rollback"}})
+    refusing.create(Kind.RELEASE, two)
+    look(refusing, now)
+    assert status(refusing, "one")["phase"] == "Succeeded"
+
+
+def test_a_release_that_cannot_be_begun_stops_no_other_of_its_workload() -> None:
+    class Fussy(Pinned):
+        def pin(self, image: str) -> str | None:
+            if image == "scan:odd":
+                raise UnicodeError("label empty or too long")
+            return super().pin(image)
+
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    fake.create(Kind.RELEASE, raw_release("odd", created="2026-03-02T11:30:00Z"))
+    one = fake.get(Kind.RELEASE, "one", "default")
+    one["spec"]["control"] = {"abort": "Rollback"}
+    fake.create(Kind.RELEASE, one)
+    taken = look(fake, now, registry=Fussy(None))
+    assert status(fake, "one")["phase"] == "RollingBack"
+    (told,) = [one for one in taken.decisions if one.release == "odd"]
+    assert (told.note.reason, type(told.cause)) == ("Broken", UnicodeError)
+    assert "label empty or too long" in status(fake, "odd")["message"]
+
+
+def test_a_status_that_our_own_types_refuse_is_a_fault_to_be_seen_and_not_written() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release())
+    taken = look(fake, registry=Pinned("x" * 600))
+    assert [one.reason for one in taken.troubles] == ["Broken"]
+    assert "resolvedImage" in status(fake, "one")["message"]
+    assert "merge Node" not in kinds(fake.writes)
+
+
+def test_a_status_that_cannot_be_read_is_told_and_what_it_may_have_moved_is_touched_by_nobody() -> None:
+    fake = cluster("box-1")
+    for number in range(4):
+        fake.create(Kind.DAEMON_SET, raw_daemon_set(f"v{number}", created=f"2026-03-02T10:0{number}:00Z"))
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    now = settle(fake, now)
+    fake.objects[Kind.RELEASE, ("default", "two")]["status"]["stages"] = [{"name": "A_Stage"}]
+    before = (len(fake.writes), fake.read(Kind.NODE), fake.read(Kind.DAEMON_SET))
+    mirrored = held(fake)
+    fake.objects[Kind.RELEASE, ("default", "one")]["metadata"]["resourceVersion"] = "0"  # no write of it would be taken
+    taken = Look(mirrored.held(SCAN, now), fake, Pinned(None), now)
+    taken.take()
+    assert (len(fake.writes), fake.read(Kind.NODE), fake.read(Kind.DAEMON_SET)) == before
+    assert [one.note.reason for one in taken.decisions] == ["StatusUnreadable"]
+    assert "status.stages.0.name" in taken.decisions[0].note.message
 
 
 def test_an_api_server_that_does_not_answer_about_a_daemon_set_is_asked_again() -> None:

@@ -157,6 +157,15 @@ def test_a_dark_box_is_deferred_and_told_since_when() -> None:
     assert only(asked(world, "tc-000-scan-0")).reason == "NotSteady"
 
 
+def test_a_release_whose_status_cannot_be_read_is_said_to_keep_the_box() -> None:
+    world = world_of([1])
+    world.release("v1")
+    fleet = world.fleet()
+    unknown = replace(fleet.standings[0], unknown=True, variants=())
+    told = explain(replace(fleet, standings=(unknown,)), fleet.boxes[0], world.now)
+    assert (told.owner, told.wanted, [one.reason for one in told.findings]) == ("v1", "", ["StatusUnreadable"])
+
+
 @pytest.mark.parametrize(("offline", "reason"), [({"policy": "Skip"}, "Skipped"), ({"catchUpFor": "1h"}, "Expired")])
 def test_a_box_that_is_not_waited_for_is_told_why(offline: dict[str, str], reason: str) -> None:
     world = settled([1, 1])
