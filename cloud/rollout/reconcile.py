@@ -33,7 +33,10 @@ class Registry(Protocol):
     """Knows which content a tag means."""
 
     def pin(self, image: str) -> str | None:
-        """Return the image with its digest, or as written if it cannot be told; None: digests are not asked for."""
+        """Return the image with its digest, or as written if it cannot be told; None: digests are not asked for.
+
+        Raises Unavailable if it cannot be asked just now.
+        """
         ...
 
 
@@ -55,6 +58,7 @@ class Trouble:
     message: str
 
 
+REGISTRY_AGAIN: Final = timedelta(seconds=2)  # until a registry that could not be asked is asked again
 TROUBLE_AGAIN: Final = timedelta(seconds=30)  # until a release in trouble is looked at again, whatever happens
 
 
@@ -143,6 +147,9 @@ class Look:
             rendered = render(release.namespace, release.spec.workload, status.template or {})
         except SpecError as wrong:
             return self._fail(view, str(wrong))
+        except Unavailable:
+            self._recheck(REGISTRY_AGAIN)
+            return view
         return replace(view, status=status, rendered=rendered)
 
     def _ensure(self, views: Sequence[ReleaseView], view: ReleaseView, decided: Plan) -> None:

@@ -7,18 +7,24 @@ import hashlib
 import ipaddress
 import re
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
+from cloud.fleet.errors import Unavailable
+
 TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)  # seconds; a release waits for it once
 LARGEST: Final = 4 * 2**20  # bytes of a manifest: the limit registries themselves set
-WHOLE: Final = 20.0  # seconds for one answer, however slowly it drips
+WHOLE: Final = 15.0  # seconds for one tag, names, tokens and all, however slowly it drips
+ASKED: Final = 2  # tags asked for at one time: slow registries must not take all threads that look at workloads
 MANIFESTS: Final = (  # an index comes first: its digest holds for every architecture
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -27,6 +33,10 @@ LONGEST: Final = 512  # characters of a reference, as in the resource's schema
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}")
+
+Trace = Callable[[str, object], None]  # called by the library at each step of a request
+Fetched = tuple[int, httpx.Headers, bytes]
+Fetch = Callable[[str, dict[str, str]], Fetched]
 
 log = structlog.get_logger("registry")
 
@@ -67,40 +77,78 @@ class Registries:
     def __init__(self, *, resolve: bool) -> None:
         """``resolve`` False: never ask a registry."""
         self._resolve = resolve
+        self._free = threading.BoundedSemaphore(ASKED)
 
     def pin(self, image: str) -> str | None:
-        """Return the image with its digest, or as written if nobody tells; None: not asked for."""
+        """Return the image with its digest, or as written if nobody tells; None: not asked for.
+
+        Raises Unavailable while as many registries are being asked as may be.
+        """
         if not self._resolve:
             return None
         wanted = reference(image)
         if wanted is None:
             return image
+        if not self._free.acquire(blocking=False):
+            raise Unavailable(f"{image}: {ASKED} other tags are being asked for")
         try:
             pinned = f"{image}@{digest_of(wanted)}"
-        except (Untold, httpx.HTTPError, httpx.InvalidURL, OSError) as why:
+        except Exception as why:  # noqa: BLE001 - image, registry and token server are strangers' words all the way down
             log.warning("digest not told", image=image, reason=str(why) or type(why).__name__)
             return image
+        finally:
+            self._free.release()
         return pinned if len(pinned) <= LONGEST else image
 
 
 def digest_of(wanted: Reference) -> str:
-    """Return the digest of a tag. Raises Untold, httpx.HTTPError, OSError."""
+    """Return the digest of a tag. Raises Untold, after ``WHOLE`` seconds at most, and whatever goes wrong in asking.
+
+    No time-out of the library ends headers that drip, nor the look-up of a name: a thread waits for them. Closing the
+    client takes its connection away from it.
+    """
+    answers: SimpleQueue[str | Exception] = SimpleQueue()
+    end = time.monotonic() + WHOLE
+
+    def in_time(_event: str, _info: object) -> None:
+        if time.monotonic() > end:
+            raise Untold(f"{wanted.host} has not told it within {WHOLE:.0f} s")
+
+    def ask() -> None:
+        try:
+            answers.put(_asked(client, wanted, in_time))
+        except Exception as why:  # noqa: BLE001 - it is raised where it is waited for
+            answers.put(why)
+
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+        threading.Thread(target=ask, name="registry", daemon=True).start()
+        try:
+            answer = answers.get(timeout=WHOLE)
+        except Empty:
+            raise Untold(f"{wanted.host} has not told it within {WHOLE:.0f} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _asked(client: httpx.Client, wanted: Reference, in_time: Trace) -> str:
+    """Return the digest of a tag. Raises Untold, httpx.HTTPError, OSError and more."""
     scheme = "http" if _is_loopback(wanted.host) else "https"
     url = f"{scheme}://{wanted.host}/v2/{wanted.repository}/manifests/{wanted.tag}"
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
-        status, headers, body = _fetch(client, url, {"Accept": MANIFESTS})
-        if status == httpx.codes.UNAUTHORIZED:
-            token = _token(client, headers.get("www-authenticate", ""), scheme)
-            status, headers, body = _fetch(client, url, {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"})
-        if status != httpx.codes.OK:
-            raise Untold(f"{wanted.host} answers {status}")
+    fetch = partial(_fetch, client, in_time)
+    status, headers, body = fetch(url, {"Accept": MANIFESTS})
+    if status == httpx.codes.UNAUTHORIZED:
+        token = _token(fetch, headers.get("www-authenticate", ""), scheme)
+        status, headers, body = fetch(url, {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"})
+    if status != httpx.codes.OK:
+        raise Untold(f"{wanted.host} answers {status}")
     told, real = headers.get("docker-content-digest", ""), f"sha256:{hashlib.sha256(body).hexdigest()}"
     if told and told != real:
         raise Untold(f"{wanted.host} says {told[:80]!r} but sent contents of {real}")
     return real
 
 
-def _token(client: httpx.Client, challenge: str, scheme: str) -> str:
+def _token(fetch: Fetch, challenge: str, scheme: str) -> str:
     """Return an anonymous pull token from where the registry says. Raises Untold."""
     kind, _, rest = challenge.partition(" ")
     asked = dict(_CHALLENGE.findall(rest))
@@ -108,7 +156,7 @@ def _token(client: httpx.Client, challenge: str, scheme: str) -> str:
     if kind.lower() != "bearer" or urlsplit(realm).scheme not in {"https", scheme}:
         raise Untold(f"it wants {kind or 'a login'}, and only anonymous pulls over https are tried")
     query = {name: asked[name] for name in ("service", "scope") if name in asked}
-    status, _, body = _fetch(client, str(httpx.URL(realm, params=query)), {})
+    status, _, body = fetch(str(httpx.URL(realm, params=query)), {})
     try:
         answer = httpx.Response(status, content=body).json()
         token = answer.get("token") or answer.get("access_token")
@@ -119,17 +167,18 @@ def _token(client: httpx.Client, challenge: str, scheme: str) -> str:
     return token
 
 
-def _fetch(client: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
+def _fetch(client: httpx.Client, in_time: Trace, url: str, headers: dict[str, str]) -> Fetched:
     """Return status, headers and body of one GET, the body up to a limit. Raises Untold, httpx.HTTPError, OSError."""
     parts = httpx.URL(url)
     _must_be_outside(parts.host, parts.port or (443 if parts.scheme == "https" else 80), parts.scheme)
-    end = time.monotonic() + WHOLE
-    with client.stream("GET", parts, headers={"Accept-Encoding": "identity", **headers}) as answer:
+    headers = {"Accept-Encoding": "identity", **headers}
+    with client.stream("GET", parts, headers=headers, extensions={"trace": in_time}) as answer:
         body = b""
         for piece in answer.iter_raw():
             body += piece
-            if len(body) > LARGEST or time.monotonic() > end:
-                raise Untold(f"{parts.host} sends more than {LARGEST} bytes, or for more than {WHOLE:.0f} s")
+            if len(body) > LARGEST:
+                raise Untold(f"{parts.host} sends more than {LARGEST} bytes")
+            in_time("body", None)
         return answer.status_code, answer.headers, body
 
 

@@ -10,7 +10,7 @@ from cloud.fleet.errors import Unavailable
 from cloud.rollout.cluster import Answer, Conflict, Forbidden, Refused, Verb, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.reconcile import TROUBLE_AGAIN, Look, Trouble
+from cloud.rollout.reconcile import REGISTRY_AGAIN, TROUBLE_AGAIN, Look, Trouble
 from cloud.rollout.views import Kind, Raw
 from tests.contract.fake_cluster import FakeCluster
 from tests.unit.cloud.rollout.raw import raw_daemon_set, raw_node, raw_pod, raw_release
@@ -297,6 +297,21 @@ def test_a_release_that_cannot_be_begun_stops_no_other_of_its_workload() -> None
     (told,) = [one for one in taken.decisions if one.release == "odd"]
     assert (told.note.reason, type(told.cause)) == ("Broken", UnicodeError)
     assert "label empty or too long" in status(fake, "odd")["message"]
+
+
+def test_a_release_whose_registry_cannot_be_asked_yet_waits_alone() -> None:
+    class Busy(Pinned):
+        def pin(self, image: str) -> str | None:
+            if image == "scan:two":
+                raise Unavailable("others are being asked for")
+            return super().pin(image)
+
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    assert look(fake, registry=Busy(None)).recheck_after == REGISTRY_AGAIN
+    assert status(fake, "one")["phase"] == "Rolling"
+    assert status(fake, "two") == {}
 
 
 def test_a_status_that_our_own_types_refuse_is_a_fault_to_be_seen_and_not_written() -> None:

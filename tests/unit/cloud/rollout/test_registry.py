@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,8 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cloud.fleet.errors import Unavailable
 from cloud.rollout import registry
-from cloud.rollout.registry import Reference, Registries, Untold, digest_of, reference
+from cloud.rollout.registry import ASKED, Reference, Registries, Untold, digest_of, reference
 
 INDEX = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
 DIGEST = f"sha256:{hashlib.sha256(INDEX).hexdigest()}"
@@ -148,6 +150,103 @@ def test_an_address_that_serves_a_clouds_secrets_is_never_asked(host: str, refus
 def test_a_registry_that_is_not_there_costs_a_warning_only() -> None:
     assert Registries(resolve=True).pin("127.0.0.1:1/scan:2") == "127.0.0.1:1/scan:2"
     assert urlsplit("//127.0.0.1:1").port == 1
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry..example/scan:2",
+        f"{'a' * 64}.example/scan:2",
+        "localhost:99999/scan:2",
+        "localhost:abc/scan:2",
+        "[::1/scan:2",
+        "xn--.a/scan:2",
+        "a.b?c/scan:1",
+    ],
+)
+def test_a_reference_that_nobody_can_ask_for_stays_as_written(image: str) -> None:
+    assert Registries(resolve=True).pin(image) == image
+
+
+@pytest.mark.parametrize("realm", ["https://[", "https://a..b/t", "http://localhost:99999999/t", "https://xn--/t"])
+def test_a_realm_that_is_no_address_leaves_the_reference_as_it_is_written(open_shop: OpenShop, realm: str) -> None:
+    shop = open_shop(lambda _shop, _path, _token: (401, {"WWW-Authenticate": f'Bearer realm="{realm}"'}, b""))
+    assert Registries(resolve=True).pin(f"{shop.host}/scan:2") == f"{shop.host}/scan:2"
+
+
+@pytest.mark.parametrize("token", ['{"token": "tök"}'.encode(), b"[" * 1_000_000])
+def test_a_token_that_cannot_be_read_or_sent_leaves_the_reference_as_it_is_written(
+    open_shop: OpenShop, token: bytes
+) -> None:
+    def answer(shop: Shop, path: str, _token: str) -> Answer:
+        if path.startswith("/token"):
+            return 200, {}, token
+        return 401, {"WWW-Authenticate": f'Bearer realm="http://{shop.host}/token"'}, b""
+
+    shop = open_shop(answer)
+    assert Registries(resolve=True).pin(f"{shop.host}/scan:2") == f"{shop.host}/scan:2"
+
+
+@pytest.fixture
+def dripping() -> Iterator[tuple[str, threading.Event]]:
+    """A registry whose headers never end; the event: the client has gone."""
+    gone, over = threading.Event(), threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(9000)
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not over.wait(0.02):
+                connection.sendall(b"a")
+        except OSError:
+            gone.set()
+        finally:
+            connection.close()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}", gone
+        over.set()
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_headers_that_drip_are_not_waited_for_any_longer_and_their_connection_ends(
+    dripping: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "WHOLE", 0.2)
+    host, gone = dripping
+    assert Registries(resolve=True).pin(f"{host}/scan:2") == f"{host}/scan:2"
+    assert gone.wait(5)
+
+
+def test_slow_registries_leave_room_for_other_work(open_shop: OpenShop) -> None:
+    asked, told = threading.Barrier(ASKED + 1), threading.Event()
+
+    def answer(_shop: Shop, path: str, _token: str) -> Answer:
+        if path.startswith("/v2/slow/"):
+            asked.wait(10)
+            told.wait(10)
+        return 404, {}, b""
+
+    shop, registries = open_shop(answer), Registries(resolve=True)
+    threads = [threading.Thread(target=registries.pin, args=(f"{shop.host}/slow:{n}",)) for n in range(ASKED)]
+    for thread in threads:
+        thread.start()
+    asked.wait(10)
+    with pytest.raises(Unavailable, match="other tags are being asked for"):
+        registries.pin(f"{shop.host}/scan:2")
+    told.set()
+    for thread in threads:
+        thread.join()
+    assert registries.pin(f"{shop.host}/scan:2") == f"{shop.host}/scan:2"
 
 
 def test_what_needs_no_registry_asks_none(refused: list[str]) -> None:
