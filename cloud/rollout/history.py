@@ -1,12 +1,16 @@
 """Which DaemonSets of a workload are still needed: what runs, what may be gone back to, what is being released."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from cloud.rollout.actions import Note, Severity
+from cloud.rollout.cluster import Verb, Write
+from cloud.rollout.release import Release
 from cloud.rollout.snapshot import Box
 from cloud.rollout.status import OVER
-from cloud.rollout.template import Rendered
-from cloud.rollout.views import DaemonSetView, ReleaseView
+from cloud.rollout.template import VERSION_LABEL, Rendered, daemonset
+from cloud.rollout.views import DaemonSetView, Kind, ReleaseView
 
 KEPT: Final = 3  # newest versions that stay though no box runs them
 
@@ -25,10 +29,37 @@ def obsolete(
     return tuple(one for one in daemon_sets if one.version not in needed)
 
 
-def absent(
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A version whose DaemonSet is not as we write it."""
+
+    release: Release  # one that brings it
+    rendered: Rendered
+    found: DaemonSetView | None  # None: there is none
+
+    @property
+    def write(self) -> Write:
+        """What makes it as it should be; what somebody added to it stays."""
+        generation = self.found.next_settled if self.found else 1
+        return Write(Verb.APPLY, Kind.DAEMON_SET, daemonset(self.release, self.rendered, generation))
+
+    @property
+    def note(self) -> Note:
+        """What people are told of one that was put back."""
+        namespace, version = self.release.namespace, self.rendered.hash
+        return Note(
+            "DaemonSetRestored",
+            f"DaemonSet {self.write.name} was changed by hand and is as the release has it again. Pods made meanwhile "
+            f"stay until they are deleted: kubectl get pods -n {namespace} -l {VERSION_LABEL}={version}",
+            Severity.WARNING,
+        )
+
+
+def lacking(
     daemon_sets: Iterable[DaemonSetView], releases: Iterable[ReleaseView], wanted: Iterable[str]
-) -> tuple[tuple[ReleaseView, Rendered], ...]:
-    """Return the wanted versions that have no DaemonSet but whose template we know, each with its release."""
-    there = {one.version for one in daemon_sets}
-    known = {one.hash: (view, one) for view in releases for one in view.rendered}
-    return tuple(known[version] for version in sorted(set(wanted) - there) if version in known)
+) -> tuple[Lack, ...]:
+    """Return the wanted versions that have no DaemonSet, or one that was changed by hand, if we know their template."""
+    there = {one.version: one for one in daemon_sets}
+    known = {one.hash: (view.release, one) for view in releases if view.release for one in view.rendered}
+    lacks = (Lack(*known[version], there.get(version)) for version in sorted(set(wanted) & known.keys()))
+    return tuple(lack for lack in lacks if lack.found is None or lack.found.edited)

@@ -40,7 +40,7 @@ class Held:
     key: WorkloadKey
     fleet: Fleet
     releases: tuple[ReleaseView, ...]  # oldest first, unreadable ones included
-    daemon_sets: tuple[DaemonSetView, ...]  # oldest first
+    daemon_sets: tuple[DaemonSetView, ...]  # our own, oldest first
     steady_in: timedelta | None  # until the next box that has just returned may be touched; None: there is none
 
 
@@ -129,7 +129,8 @@ class Mirror:
     def held(self, key: WorkloadKey, now: datetime) -> Held:
         """Return everything held for one workload, as it is at this moment."""
         releases = sorted(self._of(Kind.RELEASE, key, ReleaseView), key=lambda one: (one.created, one.mark.key[1]))
-        daemon_sets = sorted(self._of(Kind.DAEMON_SET, key, DaemonSetView), key=lambda one: (one.created, one.version))
+        ours = [one for one in self._of(Kind.DAEMON_SET, key, DaemonSetView) if one.ours]
+        daemon_sets = sorted(ours, key=lambda one: (one.created, one.version))
         versions = {one.version: Version(one.version, one.exclusive) for one in daemon_sets}
         versions |= {one.hash: Version(one.hash, one.exclusive) for view in releases for one in view.rendered}
         boxes = tuple(self._boxes(key, frozenset(versions), now))

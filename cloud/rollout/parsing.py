@@ -17,10 +17,12 @@ from cloud.rollout.snapshot import Pod
 from cloud.rollout.status import ReleaseStatus
 from cloud.rollout.template import (
     EXCLUSIVE_MARK,
+    GENERATION_ANNOTATION,
     RELEASE_ANNOTATION,
     VERSION_LABEL,
     WORKLOAD_LABEL,
     Rendered,
+    node_label,
     render,
     resolve,
 )
@@ -110,7 +112,7 @@ def _pod(raw: Raw) -> PodView:
             name=_text(meta, "name"),
             version=labels.get(VERSION_LABEL, ""),
             ready=_is_ready(status),
-            restarts=sum(count for one in containers if isinstance(count := one.get("restartCount"), int)),
+            restarts=min(sum(_number(one, "restartCount") for one in containers), _MOST),
             ending="deletionTimestamp" in meta,
             bound=bool(_text(spec, "nodeName")),
             pulled=bool(containers) and all(_was_started(one) for one in containers),
@@ -168,14 +170,23 @@ def _last_end(container: Raw) -> str:
 def _daemon_set(raw: Raw) -> DaemonSetView:
     meta = _dict(raw, "metadata")
     labels, annotations = _strings(meta, "labels"), _strings(meta, "annotations")
+    workload, version = labels.get(WORKLOAD_LABEL, ""), labels.get(VERSION_LABEL, "")
+    template = _dict(_dict(raw, "spec"), "template")
+    chosen = _dict(_dict(template, "spec"), "nodeSelector")
+    settled = annotations.get(GENERATION_ANNOTATION, "1")
     return DaemonSetView(
         mark=mark(raw),
-        workload=labels.get(WORKLOAD_LABEL, ""),
-        version=labels.get(VERSION_LABEL, ""),
+        workload=workload,
+        version=version,
         exclusive=annotations.get(EXCLUSIVE_MARK) == "true",
         release=annotations.get(RELEASE_ANNOTATION, ""),
         created=_time(meta, "creationTimestamp") or _EPOCH,
-        template=_dict(_dict(raw, "spec"), "template"),
+        template=template,
+        ours=_text(meta, "name") == f"{workload}-{version}"
+        and RELEASE_ANNOTATION in annotations
+        and node_label(workload, version) in chosen,
+        generation=_number(meta, "generation") or 1,
+        settled=int(settled) if settled.isdecimal() else 0,
     )
 
 
@@ -185,7 +196,6 @@ def _site(raw: Raw) -> SiteView:
 
 
 def _box(raw: Raw) -> BoxView:
-    generation = _dict(raw, "metadata").get("generation")
     try:
         spec = BoxSpec.model_validate(_dict(raw, "spec"))
     except ValidationError:
@@ -194,14 +204,13 @@ def _box(raw: Raw) -> BoxView:
         status = BoxStatus.model_validate(_dict(raw, "status"))
     except ValidationError:
         status = BoxStatus()
-    return BoxView(mark(raw), spec, status, generation if isinstance(generation, int) else 0)
+    return BoxView(mark(raw), spec, status, _number(_dict(raw, "metadata"), "generation"))
 
 
 def _release(raw: Raw) -> ReleaseView:
     meta = _dict(raw, "metadata")
-    generation = meta.get("generation")
     created = _time(meta, "creationTimestamp") or _EPOCH
-    number = generation if isinstance(generation, int) else 0
+    number = _number(meta, "generation")
     release, problem = None, ""
     try:
         release = Release(
@@ -260,6 +269,15 @@ def _dicts(raw: Raw, name: str) -> list[dict[str, Any]]:
 def _text(raw: Raw, name: str) -> str:
     found = raw.get(name)
     return found if isinstance(found, str) else ""
+
+
+_MOST: Final = 2**31 - 1  # of anything that is counted; the API's integers go no further where it is honest
+
+
+def _number(raw: Raw, name: str) -> int:
+    """Return a count: what is none, or below 0, is 0."""
+    found = raw.get(name)
+    return min(max(found, 0), _MOST) if isinstance(found, int) else 0
 
 
 def _strings(raw: Raw, name: str) -> dict[str, str]:

@@ -25,8 +25,16 @@ from cloud.rollout.snapshot import Fleet, Version
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor
 from cloud.rollout.status import OVER, ReleaseStatus
 from cloud.rollout.telling import events
-from cloud.rollout.template import daemonset, node_label, render
-from cloud.rollout.views import PREVIOUS_PREFIX, REVERTED_PREFIX, Kind, Raw, ReleaseView, WorkloadKey, memory_name
+from cloud.rollout.template import node_label, render
+from cloud.rollout.views import (
+    PREVIOUS_PREFIX,
+    REVERTED_PREFIX,
+    Kind,
+    Raw,
+    ReleaseView,
+    WorkloadKey,
+    memory_name,
+)
 
 
 class Registry(Protocol):
@@ -153,22 +161,22 @@ class Look:
         return replace(view, status=status, rendered=rendered)
 
     def _ensure(self, views: Sequence[ReleaseView], view: ReleaseView, decided: Plan) -> None:
-        """Create the DaemonSets that the plan needs. Raises SpecError if the API server does not want the template."""
+        """Write the DaemonSets that the plan or a box needs, as the release has them.
+
+        Raises SpecError if the API server does not want the template.
+        """
+        own = {one.hash for one in view.rendered}
+        carried = {version for box in (*self.held.fleet.boxes, *self.held.fleet.unfit) for version in box.versions}
         wanted = {version for move in decided.moves for version in move.add}
-        if decided.status.phase not in OVER:
-            wanted |= {one.hash for one in view.rendered}
-        missing = history.absent(self.held.daemon_sets, views, wanted)
-        writes = [
-            Write(Verb.APPLY, Kind.DAEMON_SET, daemonset(owner.release, rendered))
-            for owner, rendered in missing
-            if owner.release is not None
-        ]
-        for answer in self._write(writes):
+        wanted |= own if decided.status.phase not in OVER else own & carried
+        lacks = history.lacking(self.held.daemon_sets, views, wanted)
+        for answer in self._write([lack.write for lack in lacks]):
             wrong = isinstance(answer, Refused) and not isinstance(answer, Forbidden)
             if wrong and view.status.completed_at is None:
                 raise SpecError(f"spec.workload.template: the API server does not take it: {answer}")
             if isinstance(answer, Exception):
                 raise answer
+        self._tell(view, [lack.note for lack in lacks if lack.found and lack.found.changed])
 
     def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
         """Write the status, then move the boxes, then tell; return the release as it now stands."""

@@ -14,6 +14,7 @@ from cloud.rollout.release import Cutover, Override, Release, Workload
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
 VERSION_LABEL: Final = f"{GROUP}/version"
 RELEASE_ANNOTATION: Final = f"{GROUP}/release"
+GENERATION_ANNOTATION: Final = f"{GROUP}/generation"  # the generation the DaemonSet has while nobody else changes it
 EXCLUSIVE_MARK: Final = f"{GROUP}/exclusive"  # on DaemonSets an annotation, on pods a label
 _HASH_LENGTH: Final = 10
 _PATH: Final = "spec.workload.template"
@@ -58,8 +59,11 @@ def render(namespace: str, workload: Workload, base: Mapping[str, Any]) -> tuple
     return tuple(_rendered(namespace, workload, template) for template in [*variants, base])
 
 
-def daemonset(release: Release, rendered: Rendered) -> dict[str, Any]:
-    """Return the manifest of the DaemonSet that runs this template on every node that asks for it."""
+def daemonset(release: Release, rendered: Rendered, generation: int = 1) -> dict[str, Any]:
+    """Return the manifest of the DaemonSet that runs this template on every node that asks for it.
+
+    ``generation``: what the API server counts once it has taken it, 1 for a new one.
+    """
     workload = release.spec.workload.name
     labels = {WORKLOAD_LABEL: workload, VERSION_LABEL: rendered.hash}
     return {
@@ -71,6 +75,7 @@ def daemonset(release: Release, rendered: Rendered) -> dict[str, Any]:
             "labels": labels,
             "annotations": {
                 RELEASE_ANNOTATION: release.name,
+                GENERATION_ANNOTATION: str(generation),
                 EXCLUSIVE_MARK: str(rendered.exclusive).lower(),
             },
         },

@@ -92,6 +92,24 @@ class DaemonSetView:
     release: str  # name of the release that made it
     created: datetime
     template: Raw
+    ours: bool = True  # False: somebody else's, who uses our labels
+    generation: int = 1  # counts the changes of its spec
+    settled: int = 1  # the generation our own write of it was to bring
+
+    @property
+    def edited(self) -> bool:
+        """Tell whether it has to be written anew, if only to say which generation it has come to."""
+        return self.generation != self.settled
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether its spec was changed since: a write of ours that changed nothing counted too far instead."""
+        return self.generation > self.settled
+
+    @property
+    def next_settled(self) -> int:
+        """The generation that writing it anew brings."""
+        return self.generation + 1 if self.changed else self.generation
 
 
 @dataclass(frozen=True, slots=True)

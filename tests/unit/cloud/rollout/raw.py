@@ -34,17 +34,19 @@ def raw_pod(name: str = "scan-a-1", node: str = "box-1", version: str = "a", **m
 
 
 def raw_daemon_set(version: str = "a", workload: str = "scan", **more: Any) -> Json:  # noqa: ANN401 - JSON
+    chosen = {f"run.edgefleet.io/{workload}.{version}": ""}
+    template = {"spec": {"containers": [{"name": "scan", "image": "scan:1"}], "nodeSelector": chosen}}
     return {
         "metadata": {
             "namespace": "default",
-            "name": f"{workload}-{version}",
+            "name": more.get("name", f"{workload}-{version}"),
             "uid": f"uid-{version}",
             "resourceVersion": "1",
             "creationTimestamp": more.get("created", CREATED),
             "labels": {"edgefleet.io/workload": workload, "edgefleet.io/version": version},
             "annotations": {"edgefleet.io/exclusive": "true", "edgefleet.io/release": more.get("release", "one")},
         },
-        "spec": {"template": more.get("template", {"spec": {"containers": [{"name": "scan", "image": "scan:1"}]}})},
+        "spec": {"template": more.get("template", template)},
     }
 
 

@@ -124,6 +124,12 @@ def test_a_pod_tells_what_troubles_its_container(state: dict[str, Any], trouble:
     assert (told.trouble, told.detail, told.restarts) == (trouble, detail, 2)
 
 
+def test_restarts_that_no_kubelet_would_report_are_bounded() -> None:
+    assert pod(containers=[{"restartCount": count} for count in (-5, 2**40, 2**40)]).pod.restarts == 2**31 - 1
+    assert pod(containers=[{"restartCount": -5}, {"restartCount": 3}]).pod.restarts == 3
+    assert release(generation=-1).generation == 0
+
+
 def test_a_failed_pod_tells_why_even_without_containers() -> None:
     raw = raw_pod()
     raw["status"] = {"phase": "Failed", "reason": "Evicted", "message": "no disk"}
@@ -168,6 +174,16 @@ def test_a_daemon_set_is_a_version() -> None:
     view = parse(Kind.DAEMON_SET, raw_daemon_set())
     assert isinstance(view, DaemonSetView)
     assert (view.workload, view.version, view.exclusive, view.release) == ("scan", "a", True, "one")
+    assert (view.ours, view.edited) == (True, False)
+
+
+@pytest.mark.parametrize(("said", "due"), [("1", False), ("2", True), ("x", True)])
+def test_a_daemon_set_of_another_generation_than_ours_is_written_anew(said: str, *, due: bool) -> None:
+    raw = raw_daemon_set()
+    raw["metadata"]["annotations"]["edgefleet.io/generation"] = said
+    view = parse(Kind.DAEMON_SET, raw)
+    assert isinstance(view, DaemonSetView)
+    assert view.edited is due
 
 
 def test_a_zone_that_does_not_exist_is_none() -> None:
