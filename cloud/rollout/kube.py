@@ -164,11 +164,12 @@ class KubeCluster:
         except ValueError:
             answer = {"message": text[:200].decode(errors="replace")}
         if response.status >= 400:  # noqa: PLR2004 - HTTP's line between done and not done
-            raise _complaint(response.status, f"{method} {path}: {answer.get('message') or response.status}")
+            raise complaint(response.status, f"{method} {path}: {answer.get('message') or response.status}")
         return dict(answer)
 
 
-def _complaint(code: int, text: str) -> Exception:
+def complaint(code: int, text: str) -> Exception:
+    """Return what an answer of the API server that is no success means to who asked."""
     match code:
         case 404 | 410:
             return Missing(text)

@@ -180,8 +180,14 @@ class Look:
 
     def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
         """Write the status, then move the boxes, then tell; return the release as it now stands."""
-        if decided.moves or decided.status != self._known(view).status:  # unchanged, it still is the lock
-            view = self._write_status(view, decided.status)
+        known = self._known(view)
+        if decided.moves or decided.status != known.status:  # unchanged, it still is the lock
+            try:
+                view = self._write_status(view, decided.status)
+            except Refused as no:
+                if isinstance(no, Forbidden) or known.status.template is not None:
+                    raise
+                return self._fail(known, f"spec.workload.template: the API server does not take the status: {no}")
         key = self.held.key
         self._raise_first(self._write([_node_patch(key, move) for move in decided.moves]))
         if decided.moves:

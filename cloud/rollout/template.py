@@ -16,6 +16,7 @@ VERSION_LABEL: Final = f"{GROUP}/version"
 RELEASE_ANNOTATION: Final = f"{GROUP}/release"
 GENERATION_ANNOTATION: Final = f"{GROUP}/generation"  # the generation the DaemonSet has while nobody else changes it
 EXCLUSIVE_MARK: Final = f"{GROUP}/exclusive"  # on DaemonSets an annotation, on pods a label
+LARGEST: Final = 256 * 1024  # bytes of a template: spec, status and managed fields hold it, and etcd takes 1.5 MiB
 _HASH_LENGTH: Final = 10
 _PATH: Final = "spec.workload.template"
 
@@ -42,6 +43,10 @@ def resolve(workload: Workload, previous: Mapping[str, Any] | None) -> dict[str,
     """
     template = deepcopy(dict(workload.template or previous or _minimal(workload)))
     _check_shape(template)
+    if (size := len(json.dumps(template, ensure_ascii=False).encode())) > LARGEST:
+        raise SpecError(
+            f"{_PATH}: has {size} bytes as JSON, at most {LARGEST} are possible; put long values into a ConfigMap"
+        )
     for field, advice in _REFUSED.items():
         if template["spec"].get(field):
             raise SpecError(f"{_PATH}.spec.{field}: must not be set; {advice}")
@@ -103,8 +108,16 @@ def _check_shape(template: Mapping[str, Any]) -> None:
     containers = _shape(spec, "spec.containers", list)
     if not containers:
         raise SpecError(f"{_PATH}.spec.containers: must list at least one container")
+    claims = _shape(spec, "spec.resourceClaims", list)
+    if not all(isinstance(claim, dict) for claim in claims):
+        raise SpecError(f"{_PATH}.spec.resourceClaims: must be a list of objects; see kubectl explain ds")
+    _check_containers("spec.containers", containers)
+    _check_containers("spec.initContainers", _shape(spec, "spec.initContainers", list))
+
+
+def _check_containers(path: str, containers: list[Any]) -> None:
     for index, container in enumerate(containers):
-        at = f"spec.containers[{index}]"
+        at = f"{path}[{index}]"
         if not isinstance(container, dict):
             raise SpecError(f"{_PATH}.{at}: must be an object; see kubectl explain ds.spec.template.spec.containers")
         for field in ("ports", "env"):
@@ -205,7 +218,8 @@ def _exclusive(workload: Workload, spec: Mapping[str, Any]) -> bool:
 
 def _taken(spec: Mapping[str, Any]) -> Iterator[str]:
     """Yield what only one pod on a box can have, in words."""
-    for container in spec["containers"]:
+    sidecars = [one for one in spec.get("initContainers") or [] if one.get("restartPolicy") == "Always"]
+    for container in [*spec["containers"], *sidecars]:
         for port in container.get("ports") or []:
             if spec.get("hostNetwork") and port.get("containerPort"):
                 yield f"host port {port['containerPort']}"
@@ -215,3 +229,5 @@ def _taken(spec: Mapping[str, Any]) -> Iterator[str]:
         for name in {**(resources.get("requests") or {}), **(resources.get("limits") or {})}:
             if "/" in name:  # extended resources have a domain: nvidia.com/gpu
                 yield f"device {name}"
+    for claim in spec.get("resourceClaims") or []:
+        yield f"resource claim {claim.get('name')}"

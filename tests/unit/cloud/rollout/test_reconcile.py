@@ -265,6 +265,34 @@ def test_a_quota_that_forbids_a_daemon_set_is_waited_for_where_people_see_it() -
     assert all(one["type"] != "Stalled" or one["status"] == "False" for one in status(free, "one")["conditions"])
 
 
+def test_a_status_that_the_api_server_finds_too_large_fails_the_release_with_a_next_step() -> None:
+    class Narrow(FakeCluster):
+        def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+            large = Refused("etcdserver: request is too large")
+            return [
+                large if len(str(one.manifest)) > 100_000 else super(Narrow, self).write([one], may)[0]
+                for one in writes
+            ]
+
+    fake = cluster(of=Narrow())
+    container = {"name": "scan", "image": "scan:1", "env": [{"name": "A", "value": "x" * 98_000}]}
+    workload = {"name": "scan", "template": {"spec": {"containers": [container]}}}
+    fake.create(Kind.RELEASE, raw_release(spec={"workload": workload}))
+    look(fake)
+    assert status(fake, "one")["phase"] == "Failed"
+    assert "request is too large" in status(fake, "one")["message"]
+
+
+def test_a_status_that_becomes_too_large_later_is_told() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release())
+    look(fake)
+    narrow = Refusing(Kind.RELEASE, Refused("etcdserver: request is too large"))
+    narrow.objects = fake.objects
+    follow_labels(fake)
+    assert [one.note.reason for one in look(narrow, NOW + timedelta(seconds=20)).decisions] == ["Refused"]
+
+
 def test_a_release_that_is_done_does_not_fail_because_its_daemon_set_cannot_be_made_anew() -> None:
     fake = cluster("box-1")
     fake.create(Kind.RELEASE, raw_release())

@@ -9,6 +9,7 @@ from cloud.rollout.release import Workload
 from cloud.rollout.template import node_label, render, resolve
 
 CONTAINER = {"name": "scan", "image": "scan:1"}
+SIDECAR = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
 BASE = {"metadata": {"labels": {"app": "scan"}}, "spec": {"containers": [CONTAINER]}}
 
 
@@ -74,6 +75,12 @@ def test_an_override_replaces_what_it_names_and_leaves_the_rest() -> None:
         ({"containers": [{**CONTAINER, "ports": [{"containerPort": 81}]}], "hostNetwork": True}, "host port 81"),
         ({"containers": [{**CONTAINER, "resources": {"limits": {"nvidia.com/gpu": 1}}}]}, "device nvidia.com/gpu"),
         ({"containers": [{**CONTAINER, "resources": {"requests": {"x.io/camera": 1}}}]}, "device x.io/camera"),
+        ({"containers": [CONTAINER], "initContainers": [SIDECAR | {"ports": [{"hostPort": 82}]}]}, "host port 82"),
+        (
+            {"containers": [CONTAINER], "initContainers": [SIDECAR | {"resources": {"limits": {"x.io/lidar": 1}}}]},
+            "device x.io/lidar",
+        ),
+        ({"containers": [CONTAINER], "resourceClaims": [{"name": "gpu"}]}, "resource claim gpu"),
     ],
 )
 def test_what_only_one_pod_can_have_makes_a_version_exclusive_and_a_surge_impossible(spec: Any, taken: str) -> None:  # noqa: ANN401
@@ -88,6 +95,19 @@ def test_what_only_one_pod_can_have_makes_a_version_exclusive_and_a_surge_imposs
 def test_what_pods_can_share_lets_them_run_side_by_side(more: dict[str, Any]) -> None:
     assert not render("sorting", workload(cutover="Surge"), spec_with(**more))[0].exclusive
     assert not render("sorting", workload(), spec_with(**more))[0].exclusive
+
+
+def test_what_is_over_before_the_containers_start_is_no_hindrance() -> None:
+    first = {"name": "setup", "image": "s", "ports": [{"hostPort": 80}]}
+    assert not render("sorting", workload(), {"spec": {"containers": [CONTAINER], "initContainers": [first]}})[
+        0
+    ].exclusive
+
+
+def test_a_template_that_is_too_large_is_refused_with_the_limit() -> None:
+    with pytest.raises(SpecError, match="at most 262144 are possible; put long values into a ConfigMap"):
+        resolve(workload(template=spec_with(env=[{"name": "A", "value": "é" * 140_000}])), None)
+    resolve(workload(template=spec_with(env=[{"name": "A", "value": "x" * 250_000}])), None)
 
 
 def test_an_image_alone_keeps_the_template_before_or_becomes_one() -> None:
@@ -128,6 +148,8 @@ def test_a_workload_with_neither_image_nor_template_is_refused() -> None:
         (spec_with(ports=[80]), r"containers\[0\]\.ports: must be a list of objects"),
         (spec_with(env="A=1"), r"containers\[0\]\.env: must be a list"),
         (spec_with(resources={"limits": [1]}), r"containers\[0\]\.resources\.limits: must be an object"),
+        ({"spec": {"containers": [CONTAINER], "initContainers": ["x"]}}, r"initContainers\[0\]: must be an object"),
+        ({"spec": {"containers": [CONTAINER], "resourceClaims": ["x"]}}, r"resourceClaims: must be a list of objects"),
         ({"spec": {"containers": [CONTAINER], "nodeName": "x"}}, r"\.spec\.nodeName: must not be set"),
         ({"spec": {"containers": [CONTAINER], "affinity": {"a": 1}}}, r"\.spec\.affinity: must not be set"),
         ({"spec": {"containers": [CONTAINER], "nodeSelector": {"a": "b"}}}, r"\.spec\.nodeSelector: must not be set"),
