@@ -10,7 +10,7 @@ from cloud.rollout.moves import forward, way_forward
 from cloud.rollout.release import Abort, FailureAction
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import MOST_TRIED, Effort, Waiting
-from cloud.rollout.windows import NoZone, next_start
+from cloud.rollout.windows import NoZone, OddZone, next_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,9 @@ def outside_window(visit: Visit) -> Objection | None:
         start = next_start(spec.windows, visit.snapshot.zones.get(site), visit.now, spec.health.timeout)
     except NoZone:
         hint = f"Site {site} has no time zone, so its windows cannot be told: create its EdgeSite with timeZone."
+        return Objection(Waiting.WINDOW, hint)
+    except OddZone as zone:
+        hint = f"Time zone {zone} of spec.windows does not exist, so no window opens; use a name such as Asia/Shanghai."
         return Objection(Waiting.WINDOW, hint)
     if start is None:
         hint = "No window is as long as health.timeout: lengthen a window or shorten the timeout."

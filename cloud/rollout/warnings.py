@@ -39,7 +39,7 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
     if alone := _single_box_sites(snapshot):
         yield f"{len(alone)} sites have a single box of its role, which is down during a cutover: {_list(alone)}."
     if blind := sites_without_zone(spec.windows, {box.site for box in snapshot.boxes}, snapshot.zones):
-        yield f"{len(blind)} sites have no time zone, so their windows never open; create EdgeSites: {_list(blind)}."
+        yield f"{len(blind)} sites have no time zone, so windows in it never open; create EdgeSites: {_list(blind)}."
     if spec.health.timeout < PATIENT:
         timeout = format_duration(spec.health.timeout)
         yield f"health.timeout {timeout} is short: KubeEdge may keep a box silent for a minute; give it 2m or more."

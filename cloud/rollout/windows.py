@@ -11,11 +11,17 @@ from cloud.rollout.release import Day, Window
 
 SITE_ZONE: Final = "Site"
 _DAYS: Final = tuple(Day)
-_LOOK_AHEAD: Final = timedelta(days=8)  # one week meets every window once; a day more for those across midnight
+_LOOK_AHEAD: Final = timedelta(
+    days=15
+)  # the change of the clock may swallow a weekly window once, so two weeks and a day
 
 
 class NoZone(Exception):  # noqa: N818 - it states what the site lacks
-    """The site has no time zone, so its windows cannot be told."""
+    """The site has no time zone, and it has no window that can be told without one."""
+
+
+class OddZone(Exception):  # noqa: N818 - it states what is wrong with the windows
+    """No window is in a time zone that exists; its words name one that does not."""
 
 
 @lru_cache(maxsize=256)  # ten thousand boxes stand in a handful of time zones
@@ -26,14 +32,19 @@ def next_start(
 
     ``now`` itself if a window is open long enough; None if no window is ever long enough.
     Times are computed in the window's zone and compared in UTC, so a day of 23 or 25 hours is no special case.
-    Raises NoZone if a window is in the site's time and the site has no time zone.
+    A window whose time cannot be told closes no other. Raises NoZone if none can be told and the site's time zone is
+    missing, OddZone if none can be told and only zones that do not exist are.
     """
     if not windows:
         return now
+    told = [(window, zone) for window in windows if (zone := _zone(window, site_zone)) is not None]
+    if not told:
+        odd = zone_problems(windows)
+        raise OddZone(odd[0]) if all(window.tz != SITE_ZONE for window in windows) else NoZone
     starts = [
         max(opens, now)
-        for window in windows
-        for opens, closes in _occurrences(window, _zone(window, site_zone), now)
+        for window, zone in told
+        for opens, closes in _occurrences(window, zone, now)
         if max(opens, now) + needs <= closes
     ]
     return min(starts, default=None)
@@ -57,11 +68,8 @@ def sites_without_zone(windows: tuple[Window, ...], sites: set[str], zones: Mapp
     return tuple(sorted(sites - zones.keys()))
 
 
-def _zone(window: Window, site_zone: ZoneInfo | None) -> ZoneInfo:
-    zone = site_zone if window.tz == SITE_ZONE else zone_of(window.tz)
-    if zone is None:
-        raise NoZone(window.tz)
-    return zone
+def _zone(window: Window, site_zone: ZoneInfo | None) -> ZoneInfo | None:
+    return site_zone if window.tz == SITE_ZONE else zone_of(window.tz)
 
 
 def _occurrences(window: Window, zone: ZoneInfo, now: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -153,6 +153,7 @@ def test_an_emergency_skips_windows_soak_and_approvals() -> None:
     ("window", "hint"),
     [
         ({"from": "10:00", "to": "11:00"}, "Site tc-000 has no time zone, so its windows cannot be told"),
+        ({"from": "10:00", "to": "11:00", "tz": "Mars/Base"}, "Time zone Mars/Base of spec.windows does not exist"),
         ({"from": "10:00", "to": "10:05", "tz": "UTC"}, "No window is as long as health.timeout"),
         ({"from": "13:00", "to": "15:00", "tz": "UTC"}, "The next window at tc-000 opens then."),
     ],

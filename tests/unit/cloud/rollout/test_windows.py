@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.rollout.release import Window
-from cloud.rollout.windows import NoZone, never_fits, next_start, sites_without_zone, zone_problems
+from cloud.rollout.windows import NoZone, OddZone, never_fits, next_start, sites_without_zone, zone_problems
 from tests.unit.cloud.rollout.laws import is_open
 from tests.unit.cloud.rollout.scripts import ZONES
 
@@ -106,8 +106,24 @@ def test_a_window_in_the_time_of_a_site_that_has_none_is_an_error_of_its_own() -
 def test_a_zone_that_does_not_exist_is_named() -> None:
     wrong = window("22:00", "04:00", tz="Asia/Atlantis")
     assert zone_problems((wrong, window("22:00", "04:00"), window("22:00", "04:00", tz="UTC"))) == ("Asia/Atlantis",)
-    with pytest.raises(NoZone):
+    with pytest.raises(OddZone, match="Asia/Atlantis"):
         next_start((wrong,), SHANGHAI, datetime(2026, 3, 2, tzinfo=UTC), TEN_MINUTES)
+
+
+def test_a_window_that_cannot_be_told_closes_no_other() -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    wrong, right = window("22:00", "04:00", tz="Asia/Atlantis"), window("11:00", "13:00", tz="UTC")
+    assert next_start((wrong, right), None, now, TEN_MINUTES) == now
+    assert next_start((window("22:00", "04:00"), right), None, now, TEN_MINUTES) == now
+    with pytest.raises(NoZone):
+        next_start((wrong, window("22:00", "04:00")), None, now, TEN_MINUTES)
+
+
+def test_a_weekly_window_that_spring_makes_too_short_once_is_found_a_week_later() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    sunday = window("01:30", "03:00", "Sun", tz="Europe/Berlin")  # half an hour long on 29 March 2026
+    monday = local(berlin, "2026-03-23T12:00")
+    assert next_start((sunday,), None, monday, timedelta(hours=1)) == local(berlin, "2026-04-05T01:30")
 
 
 TIMES = st.integers(0, 95).map(lambda quarter: f"{quarter // 4:02}:{quarter % 4 * 15:02}")
