@@ -5,13 +5,13 @@ defaults that are plain JSON. Fields that may be absent have no default, so that
 The status is written by the operator alone: it gets limits, but neither defaults nor rules.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from cloud.fleet.box import BoxSpec, BoxStatus
-from cloud.fleet.resource import GROUP, VERSION, Part, Rule
+from cloud.fleet.resource import GROUP, NAME_SPELLED, VERSION, Part, Rule
 from cloud.fleet.site import SiteSpec
 from cloud.rollout import rules
 from cloud.rollout.release import ReleaseSpec
@@ -76,6 +76,12 @@ SITE: Final = Kind(
         Column("Zone", ".spec.timeZone", "Time zone of the site."),
         Column("Mbps", ".spec.uplinkMbps", "Speed of the uplink in Mbit/s.", "integer", 1),
         _AGE,
+    ),
+    (
+        Rule(
+            f"size(self.metadata.name) <= 63 && self.metadata.name.matches(r'{NAME_SPELLED.pattern}')",
+            f"metadata.name is the value of a label: {NAME_SPELLED.words}, 63 characters at most",
+        ),
     ),
 )
 BOX: Final = Kind(
@@ -229,7 +235,7 @@ class _Writer:
         if kept.get("additionalProperties") is True:
             del kept["additionalProperties"]  # pydantic's word for what x-kubernetes-preserve-unknown-fields says
         if keys := given.get("propertyNames"):
-            kept |= {} if self.report else _key_rule(keys["maxLength"])
+            kept |= {} if self.report else _key_rules(keys["maxLength"], keys.get("x-kubernetes-validations", ()))
         return kept | {"anyOf": given["anyOf"]} if "anyOf" in given else kept
 
     def _kept(self, key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -250,7 +256,9 @@ def _without_empties(value: Any) -> Any:  # noqa: ANN401 - JSON
 _UNWANTED: Final = frozenset({"title", "default", "$ref", "anyOf", "propertyNames"})
 
 
-def _key_rule(longest: int) -> Schema:
-    """Return what stands for a limit on keys, which a structural schema cannot say."""
+def _key_rules(longest: int, spelled: Iterable[Schema]) -> Schema:
+    """Return what stands for a limit on keys, and for how they are written: a structural schema cannot say either."""
     message = f"a key has at most {longest} characters: shorten it"
-    return {"x-kubernetes-validations": [{"rule": f"self.all(key, size(key) <= {longest})", "message": message}]}
+    rules = [{"rule": f"self.all(key, size(key) <= {longest})", "message": message}]
+    rules += [one | {"rule": f"self.all(key, {one['rule'].replace('self.', 'key.', 1)})"} for one in spelled]
+    return {"x-kubernetes-validations": rules}

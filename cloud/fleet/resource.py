@@ -30,8 +30,17 @@ _WIDEST: Final = 200_000  # values of a spec at one level; keeps repeated YAML a
 
 Name = Annotated[str, Field(min_length=1, max_length=63), NAME_SPELLED]
 _LONGEST_NAME: Final = 63
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63)]
+KEY_SPELLED: Final = Spelled(
+    r"^([a-z0-9][-.a-z0-9]{0,252}/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$",
+    "write a label's key: letters, digits, - _ and ., and before a slash a domain, for example edgefleet.io/role",
+)
+VALUE_SPELLED: Final = Spelled(
+    r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$",
+    "write a label's value: letters, digits, - _ and ., a letter or digit at both ends, for example scan-1",
+)
+SOMEBODY_SPELLED: Final = Spelled(r"^[ \t\r\n]*[^ \t\r\n][\s\S]*$", "write more than blanks, for example Wang Wei")
+LabelKey = Annotated[str, Field(min_length=1, max_length=317), KEY_SPELLED]
+LabelValue = Annotated[str, Field(max_length=63), VALUE_SPELLED]
 
 
 def is_name(text: str) -> bool:
@@ -99,7 +108,8 @@ class Requirement(Part):
     key: Annotated[LabelKey, Field(description="The label's key.")]
     operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], Field(description="What must hold of it.")]
     values: Annotated[
-        tuple[LabelValue, ...], Field(max_length=256, description="Values for `In` and `NotIn`; else empty.")
+        tuple[Annotated[str, Field(max_length=63)], ...],  # how each is written is more than the API server can afford
+        Field(max_length=256, description="Values for `In` and `NotIn`; else empty."),
     ] = ()
 
     rules = (

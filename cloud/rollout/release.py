@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from cloud.fleet.resource import NAME_SPELLED, ZONE_SPELLED, LabelKey, Name, Part, Selector, Spec, levels, one_per
+from cloud.fleet.resource import (
+    NAME_SPELLED,
+    SOMEBODY_SPELLED,
+    ZONE_SPELLED,
+    LabelKey,
+    Name,
+    Part,
+    Selector,
+    Spec,
+    levels,
+    one_per,
+)
 from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay, shortened
 from cloud.rollout import rules
 
@@ -297,15 +308,15 @@ class Approval(Part):
     """A named person lets a stage start."""
 
     stage: Annotated[Name, Field(description="Name of the stage.")]
-    by: Annotated[str, Field(min_length=1, max_length=128, description="Who approves.")]
+    by: Annotated[str, Field(min_length=1, max_length=128, description="Who approves."), SOMEBODY_SPELLED]
     reason: Annotated[str, Field(max_length=512, description="Why.")] = ""
 
 
 class Emergency(Part):
     """A named person skips windows, soak and approvals; never budget, health or failure limits."""
 
-    by: Annotated[str, Field(min_length=1, max_length=128, description="Who decides.")]
-    reason: Annotated[str, Field(min_length=1, max_length=512, description="Why.")]
+    by: Annotated[str, Field(min_length=1, max_length=128, description="Who decides."), SOMEBODY_SPELLED]
+    reason: Annotated[str, Field(min_length=1, max_length=512, description="Why."), SOMEBODY_SPELLED]
 
 
 class Control(Part):

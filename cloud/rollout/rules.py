@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from cloud.fleet.resource import Rule
+from cloud.fleet.resource import GROUP, Rule
 from cloud.fleet.scalars import cel_percent, cel_seconds
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ AFTER_START: Final = tuple(_frozen(field) for field in _FROZEN)  # of the whole 
 # stands, so the template's parts have none; in exchange no rule can speak of what is in them.
 _OPAQUE: Final[dict[str, Any]] = {"x-kubernetes-preserve-unknown-fields": True}
 _LOOSE: Final[dict[str, Any]] = {"type": "object", **_OPAQUE}
+_RESERVED: Final = "Must be absent: the operator sets it."
 _UNWANTED: Final = "Must be empty: boxes are chosen by spec.targets."
 
 
@@ -170,7 +171,20 @@ POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go w
     "type": "object",
     "required": ["spec"],
     "properties": {
-        "metadata": {**_OPAQUE, "description": "Labels and annotations of the pods."},
+        "metadata": {
+            **_OPAQUE,
+            "description": "Labels and annotations of the pods.",
+            "properties": {
+                "labels": {
+                    **_OPAQUE,
+                    "description": "Labels of the pods.",
+                    "properties": {
+                        f"{GROUP}/{name}": {"type": "string", "enum": [""], "description": _RESERVED}
+                        for name in ("workload", "version", "exclusive")
+                    },
+                }
+            },
+        },
         "spec": {
             **_OPAQUE,
             "description": "Pod specification, as in `kubectl explain pod.spec`.",
@@ -182,6 +196,11 @@ POD_TEMPLATE: Final[dict[str, Any]] = {  # as much of a pod template as can go w
                     "minItems": 1,
                     "maxItems": 32,
                     "items": _CONTAINER,
+                },
+                "restartPolicy": {
+                    "type": "string",
+                    "enum": ["Always"],
+                    "description": "Always, or absent: the pods of a DaemonSet know no other.",
                 },
                 "nodeName": {"type": "string", "enum": [""], "description": _UNWANTED},
                 "nodeSelector": {**_LOOSE, "maxProperties": 0, "description": _UNWANTED},

@@ -50,8 +50,16 @@ def resolve(workload: Workload, previous: Mapping[str, Any] | None) -> dict[str,
     for field, advice in _REFUSED.items():
         if template["spec"].get(field):
             raise SpecError(f"{_PATH}.spec.{field}: must not be set; {advice}")
+    if template["spec"].get("restartPolicy", "Always") != "Always":
+        raise SpecError(f"{_PATH}.spec.restartPolicy: must be Always or absent: pods on boxes know no other")
+    containers = template["spec"]["containers"]
     if workload.image is not None:
-        _main_container(template["spec"]["containers"], workload.name)["image"] = workload.image
+        _main_container(containers, workload.name)["image"] = workload.image
+    for index, container in enumerate(containers):
+        if not container.get("image"):
+            raise SpecError(
+                f"{_PATH}.spec.containers[{index}].image: is required; spec.workload.image sets the main one"
+            )
     return template
 
 

@@ -150,6 +150,8 @@ def test_a_workload_with_neither_image_nor_template_is_refused() -> None:
         (spec_with(resources={"limits": [1]}), r"containers\[0\]\.resources\.limits: must be an object"),
         ({"spec": {"containers": [CONTAINER], "initContainers": ["x"]}}, r"initContainers\[0\]: must be an object"),
         ({"spec": {"containers": [CONTAINER], "resourceClaims": ["x"]}}, r"resourceClaims: must be a list of objects"),
+        ({"spec": {"containers": [CONTAINER], "restartPolicy": "Never"}}, r"\.restartPolicy: must be Always"),
+        ({"spec": {"containers": [CONTAINER, {"name": "b"}]}}, r"containers\[1\]\.image: is required"),
         ({"spec": {"containers": [CONTAINER], "nodeName": "x"}}, r"\.spec\.nodeName: must not be set"),
         ({"spec": {"containers": [CONTAINER], "affinity": {"a": 1}}}, r"\.spec\.affinity: must not be set"),
         ({"spec": {"containers": [CONTAINER], "nodeSelector": {"a": "b"}}}, r"\.spec\.nodeSelector: must not be set"),
