@@ -1,17 +1,21 @@
 """What the operator expects of a Kubernetes API: the fake in memory and the real server pass the same suite."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
 
 from cloud.fleet.errors import Unavailable
 from cloud.rollout.cluster import RESOURCES, Cluster, Conflict, Missing, Refused, Verb, Write, manifest
-from cloud.rollout.parsing import mark
-from cloud.rollout.views import Kind, Raw
+from cloud.rollout.parsing import mark, parse
+from cloud.rollout.release import Release, ReleaseSpec, Workload
+from cloud.rollout.template import daemonset, render
+from cloud.rollout.views import DaemonSetView, Kind, Raw
 from tests.contract.fake_cluster import FakeCluster
 
 Json = dict[str, Any]
+MORNING = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
 class Side(Protocol):
@@ -201,6 +205,40 @@ def test_a_changed_spec_is_a_new_generation_and_a_changed_label_is_none(
     pause = manifest(Kind.RELEASE, named("one"), "default", spec={"control": {"paused": True}})
     paused = written(side, Write(Verb.MERGE, Kind.RELEASE, pause))
     assert paused["metadata"]["generation"] == made["metadata"]["generation"] + 1
+
+
+def test_a_daemon_set_counts_a_generation_for_each_change_of_its_spec_and_none_for_what_stays(
+    side: Side, named: Callable[[str], str]
+) -> None:
+    """So a version that somebody changed is known by its generation, and is settled once it is applied anew."""
+    name = named("scan")
+    container = {"name": "scan", "image": "scan:1", "resources": {"limits": {"cpu": "0.50"}}}
+    rendered, *_ = render("default", Workload(name="scan", image="scan:1"), {"spec": {"containers": [container]}})
+    spec = {"workload": {"name": "scan", "image": "scan:1"}, "targets": {"selector": {"matchLabels": {"a": "b"}}}}
+    release = Release(namespace="default", name="one", uid="u", created=MORNING, spec=ReleaseSpec.model_validate(spec))
+
+    def applied(generation: int) -> DaemonSetView:
+        made = daemonset(release, rendered, generation)
+        made["metadata"]["name"] = name
+        (answer,) = side.port.write([Write(Verb.APPLY, Kind.DAEMON_SET, made)])
+        return seen(answer)
+
+    def seen(raw: Raw | Exception) -> DaemonSetView:
+        assert not isinstance(raw, Exception), raw
+        view = parse(Kind.DAEMON_SET, raw)
+        assert isinstance(view, DaemonSetView)
+        return view
+
+    assert (applied(1).edited, applied(1).generation) == (False, 1)
+    by_hand = manifest(Kind.DAEMON_SET, name, "default", spec={"updateStrategy": {"type": "RollingUpdate"}})
+    (answer,) = side.port.write([Write(Verb.MERGE, Kind.DAEMON_SET, by_hand)])
+    changed = seen(answer)
+    assert changed.changed
+    back = applied(changed.next_settled)
+    assert (back.edited, back.generation) == (False, 3)
+    too_far = applied(4)
+    assert (too_far.edited, too_far.changed, too_far.generation) == (True, False, 3)
+    assert not applied(too_far.next_settled).edited
 
 
 def test_a_status_planned_on_an_older_revision_is_a_conflict_and_changes_nothing(
