@@ -31,7 +31,7 @@ def main() -> int:
     mount("-t", "proc", "proc", "/proc")
     kept = {folder, TREE, Path(sys.prefix), Path(sys.base_prefix), *map(Path, sys.argv[2:])}
     furnish(folder / "disk", kept)
-    supervisor = subprocess.Popen([sys.executable, "-m", "simulator.supervise", folder])
+    supervisor = subprocess.Popen([sys.executable, "-m", "simulator.supervise", folder], stdin=subprocess.PIPE)
     while not Keeper(folder).is_alive():
         if supervisor.poll() is not None:
             return 1
