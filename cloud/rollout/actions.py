@@ -32,6 +32,7 @@ class Move:
     remove: frozenset[str] = frozenset()
     previous: tuple[str, ...] | None = None  # versions to remember, newest first; None: leave what is remembered
     reverted: str | None = None  # uid of the release it is taken back from; None: leave, "" forget
+    moved_by: tuple[str, ...] | None = None  # uids of releases to remember, newest first; None: leave
     why: str = ""
 
     def on(self, versions: frozenset[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """In which state each box of a release is, and the counts that always add up."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,17 +67,20 @@ _FIELDS = {state: "rolled_back" if state is State.ROLLED_BACK else state.value f
 
 
 def books(
-    snapshot: Snapshot, efforts: Mapping[str, Effort], stages: tuple[StageStatus, ...], ledger: Ledger, now: datetime
+    snapshot: Snapshot, stages: Sequence[StageStatus], efforts: Mapping[str, Effort], ledger: Ledger, now: datetime
 ) -> Books:
     """Return the books of a release, given what it is trying on which box."""
     stage_by_site = stage_map(stages)
     skips = snapshot.release.spec.offline.policy is OfflinePolicy.SKIP
     left_out = [skips and stage.phase is StagePhase.PASSED for stage in stages]  # by stage: who comes late
+    begun = [stage.started_at is not None for stage in stages]
     uid, lost = snapshot.release.uid, ledger.lost()
     states = {}
     for box in snapshot.boxes:
         touched, effort = snapshot.wanted[box.name] in box.versions, efforts.get(box.name)
-        if effort is not None:
+        if touched and not begun[stage_by_site[box.site]] and not snapshot.standing.brought(box):
+            states[box.name] = State.PENDING  # whoever has brought it the version: its turn has not come
+        elif effort is not None:
             states[box.name] = _tried(snapshot, box, effort, lost, now)
         elif touched:
             states[box.name] = State.SUCCEEDED

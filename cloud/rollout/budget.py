@@ -92,4 +92,5 @@ def under_way(snapshot: Snapshot, box: Box, efforts: Mapping[str, Effort]) -> bo
     if not box.online:
         return False
     effort = efforts.get(box.name)
-    return (effort is not None and not effort.cause) or (box.reverted == snapshot.release.uid and down(box))
+    trying = effort is not None and not effort.cause and not (effort.relapse and not snapshot.standing.brought(box))
+    return trying or (box.reverted == snapshot.release.uid and down(box))

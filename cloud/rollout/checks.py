@@ -49,7 +49,7 @@ class Attempt:
     def move(self) -> Move:
         """The patch that brings the version to the box."""
         snapshot = self.visit.snapshot
-        return forward(self.box, snapshot.wanted[self.box.name], snapshot.versions)
+        return forward(self.box, snapshot.wanted[self.box.name], snapshot.versions, snapshot.release.uid)
 
 
 def too_many_failures(snapshot: Snapshot) -> Objection | None:

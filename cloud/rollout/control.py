@@ -92,9 +92,9 @@ def consequence(status: ReleaseStatus, how: Abort, emptied: int | None = None) -
 
 
 def emptied(fleet: Fleet, name: str) -> int:
-    """Return how many boxes run a version of the named release and none any more once it is taken back."""
-    own = {version for one in fleet.standings if one.release.name == name for version in one.variants}
-    moved = ((box, version) for box in fleet.boxes for version in box.versions & own)
+    """Return how many boxes run a version that the named release brought, and none any more once it is taken back."""
+    named = [one for one in fleet.standings if one.release.name == name and one.variants]
+    moved = ((box, one.version_for(box)) for one in named for box in fleet.boxes if one.brought(box))
     return sum(1 for box, version in moved if not way_back(box, version, fleet.versions))
 
 

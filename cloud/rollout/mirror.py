@@ -168,6 +168,7 @@ class Mirror:
                 pods=tuple(pods.get(name, ())),
                 previous=node.previous.get(memory, ()),
                 reverted=node.reverted.get(memory, ""),
+                moved_by=node.moved_by.get(memory, ()),
             )
 
     def _judge(self, node: NodeView, now: datetime) -> bool:

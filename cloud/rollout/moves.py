@@ -9,6 +9,8 @@ from cloud.rollout.snapshot import Box, Version
 
 REMEMBERED: Final = 3
 """Versions a box remembers, so that several releases can be taken back one after the other."""
+MOVERS: Final = REMEMBERED + 1
+"""Releases a box remembers to have been moved by: to each of those versions, and to the one it runs."""
 
 
 def surges(box: Box, version: str, versions: Mapping[str, Version]) -> bool:
@@ -18,7 +20,7 @@ def surges(box: Box, version: str, versions: Mapping[str, Version]) -> bool:
     return bool(others) and all(one is not None and not one.exclusive for one in known)
 
 
-def forward(box: Box, version: str, versions: Mapping[str, Version]) -> Move:
+def forward(box: Box, version: str, versions: Mapping[str, Version], release_uid: str) -> Move:
     """Return the patch that brings the version to the box: beside the old one if both can run, else in its place."""
     others, after = box.versions - {version}, way_forward(box, version, versions)
     return Move(
@@ -27,6 +29,7 @@ def forward(box: Box, version: str, versions: Mapping[str, Version]) -> Move:
         remove=box.versions - after,
         previous=_remembered(box, version, others) if others or not box.versions else None,
         reverted="" if box.reverted else None,
+        moved_by=(release_uid, *(one for one in box.moved_by if one != release_uid))[:MOVERS],
         why="cutover",
     )
 
@@ -43,7 +46,10 @@ def finish(box: Box, version: str) -> Move | None:
 
 
 def back(box: Box, version: str, versions: Mapping[str, Version], release_uid: str) -> Move:
-    """Return the patch that takes the box back to what it ran before; a box that ran nothing runs nothing again."""
+    """Return the patch that takes the box back to what it ran before; a box that ran nothing runs nothing again.
+
+    It is for the release that moved the box last, and for no other.
+    """
     left = way_back(box, version, versions)
     return Move(
         box=box.name,
@@ -51,6 +57,7 @@ def back(box: Box, version: str, versions: Mapping[str, Version], release_uid: s
         remove=frozenset({version}),
         previous=tuple(one for one in box.previous if one not in left),
         reverted=release_uid,
+        moved_by=box.moved_by[1:],
         why="back",
     )
 
@@ -74,6 +81,7 @@ def patched(box: Box, move: Move) -> Box:
         versions=move.on(box.versions),
         previous=box.previous if move.previous is None else move.previous,
         reverted=box.reverted if move.reverted is None else move.reverted,
+        moved_by=box.moved_by if move.moved_by is None else move.moved_by,
     )
 
 

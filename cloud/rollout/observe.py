@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cloud.rollout.actions import Move, Note, Severity
+from cloud.rollout.checks import release_objection
 from cloud.rollout.effort import Failed, Healthy, fail, judge, relapse
 from cloud.rollout.moves import finish, way_back
 from cloud.rollout.snapshot import Box, Snapshot
@@ -27,6 +28,7 @@ def observe(snapshot: Snapshot, now: datetime) -> Look:
         snapshot,
         now,
         watching=watched(snapshot, now),
+        goes_on=release_objection(snapshot) is None,
         stage_by_site=stage_map(snapshot.status.stages),
     )
     tried, wanted = snapshot.status.boxes, snapshot.wanted
@@ -46,11 +48,22 @@ class _Context:
     snapshot: Snapshot
     now: datetime
     watching: bool  # the release answers for boxes that were healthy once
+    goes_on: bool  # nothing objects to the release as a whole
     stage_by_site: StageMap
 
     def passed(self, box: Box) -> bool:
         stages = self.snapshot.status.stages
         return bool(stages) and stages[self.stage_by_site[box.site]].phase is StagePhase.PASSED
+
+    def begun(self, box: Box) -> bool:
+        """Tell whether the box's turn has come, or whether it was moved already."""
+        stages = self.snapshot.status.stages
+        started = bool(stages) and stages[self.stage_by_site[box.site]].started_at is not None
+        return started or self.snapshot.standing.brought(box)
+
+    def ends_surge(self, box: Box) -> bool:
+        """Tell whether what runs beside the version goes: whoever began that, or may begin it now, ends it."""
+        return self.snapshot.standing.brought(box) or (self.goes_on and self.begun(box))
 
 
 def _observe(context: _Context, box: Box, effort: Effort | None, look: Look) -> None:
@@ -59,11 +72,11 @@ def _observe(context: _Context, box: Box, effort: Effort | None, look: Look) -> 
     if effort is not None and not effort.cause:
         if touched:
             effort = _judged(context, box, effort, version, look)
-        elif not box.steady:  # it went dark before the patch: it is moved when it returns
+        elif effort.relapse or not box.steady:  # no patch of ours is due, or it went dark before: it is moved in turn
             return
     if effort is not None:
         look.efforts[box.name] = effort
-    elif box.steady and (last := finish(box, version)):
+    elif box.steady and context.ends_surge(box) and (last := finish(box, version)):
         look.moves[box.name] = last
 
 
@@ -86,6 +99,8 @@ def watched(snapshot: Snapshot, now: datetime) -> bool:
 
 def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Look) -> Effort | None:
     snapshot, spec = context.snapshot, context.snapshot.release.spec
+    if not context.begun(box):  # it has the version from another release, and its turn has not come
+        return None if box.runs(version) else effort
     verdict = judge(box, effort, version, spec.health, context.now)
     match verdict:
         case Healthy():
@@ -103,9 +118,12 @@ def _judged(context: _Context, box: Box, effort: Effort, version: str, look: Loo
 def goes_back(snapshot: Snapshot, box: Box, effort: Effort) -> bool:
     """Tell whether the box is taken back if the attempt fails.
 
-    A box that was healthy once and ran nothing before is left as it is: better ill than nothing.
+    A box that was healthy once and ran nothing before is left as it is: better ill than nothing. So is one that had
+    the version already: this release has nothing to take back.
     """
     version = snapshot.wanted[box.name]
-    return snapshot.release.spec.on_failure.revert_box and (
-        not effort.relapse or bool(way_back(box, version, snapshot.versions))
+    return (
+        snapshot.release.spec.on_failure.revert_box
+        and snapshot.standing.brought(box)
+        and (not effort.relapse or bool(way_back(box, version, snapshot.versions)))
     )

@@ -1,10 +1,10 @@
 """Which release a box belongs to, when several releases of one workload could move it.
 
 A box belongs to the newest release in force that targets it. A release is out of force once more of
-its boxes failed than may, or a person ended it; boxes it has already touched stay its own until it takes them
-back or a newer release takes them over. Of a release whose status cannot be read nobody knows which boxes it has
-touched: it keeps them all, as they are. A release that was superseded before all its stages had passed never
-brings its version to a box again.
+its boxes failed than may, or a person ended it; boxes it has moved stay its own until it takes them back or a newer
+release takes them over. A box that had the version already stays whose it was: two releases may render to the same
+one. Of a release whose status cannot be read nobody knows whether it is in force: it keeps all its boxes, as they are.
+A release that was superseded before all its stages had passed never brings its version to a box again.
 """
 
 from collections.abc import Iterable
@@ -59,4 +59,4 @@ def _claims(standing: Standing, box: Box) -> bool:
         return False
     if standing.unknown or not standing.variants:
         return standing.unknown
-    return in_force(standing) or standing.version_for(box) in box.versions
+    return in_force(standing) or standing.brought(box)

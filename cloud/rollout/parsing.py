@@ -11,7 +11,7 @@ from cloud.fleet.box import BoxSpec, BoxStatus
 from cloud.fleet.errors import SpecError
 from cloud.fleet.site import zone_of
 from cloud.rollout.connectivity import ReadySign
-from cloud.rollout.moves import REMEMBERED
+from cloud.rollout.moves import MOVERS, REMEMBERED
 from cloud.rollout.release import Release, ReleaseSpec, Workload
 from cloud.rollout.snapshot import Pod
 from cloud.rollout.status import ReleaseStatus
@@ -27,6 +27,7 @@ from cloud.rollout.template import (
     resolve,
 )
 from cloud.rollout.views import (
+    MOVED_PREFIX,
     PREVIOUS_PREFIX,
     REVERTED_PREFIX,
     RUN_PREFIX,
@@ -70,11 +71,9 @@ def _node(raw: Raw) -> NodeView:
         labels=labels,
         sign=_ready_sign(raw),
         versions=_versions(labels),
-        previous={
-            name: tuple(_once(version) for version in versions.split(",")[:REMEMBERED] if version)
-            for name, versions in _below(PREVIOUS_PREFIX, annotations).items()
-        },
+        previous=_lists(PREVIOUS_PREFIX, annotations, REMEMBERED),
         reverted=_below(REVERTED_PREFIX, annotations),
+        moved_by=_lists(MOVED_PREFIX, annotations, MOVERS),
     )
 
 
@@ -97,6 +96,11 @@ def _versions(labels: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 def _below(prefix: str, texts: Mapping[str, str]) -> dict[str, str]:
     return {_once(key[len(prefix) :]): value for key, value in texts.items() if key.startswith(prefix)}
+
+
+def _lists(prefix: str, texts: Mapping[str, str], most: int) -> dict[str, tuple[str, ...]]:
+    found = _below(prefix, texts).items()
+    return {name: tuple(_once(one) for one in listed.split(",")[:most] if one) for name, listed in found}
 
 
 def _pod(raw: Raw) -> PodView:

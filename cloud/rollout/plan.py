@@ -6,6 +6,7 @@ the failures, lets stages pass and start, and then moves as many boxes as nothin
 """
 
 from datetime import datetime
+from functools import partial
 
 from cloud.rollout.actions import Plan
 from cloud.rollout.books import books
@@ -27,20 +28,21 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     stages = known.stages or tuple(StageStatus(name=stage.name) for stage in snapshot.release.spec.stages)
     look = observe(snapshot, now)
     ledger = open_ledger(snapshot, look.efforts)
-    opened = books(snapshot, look.efforts, stages, ledger, now)
+    reckon = partial(books, efforts=dict(look.efforts), ledger=ledger, now=now)
+    opened = reckon(snapshot, stages)
     judged = snapshot.breached(judge_failures(snapshot, opened, now))
     objection, how_far = release_objection(judged), retreat(judged)
-    progress = advance(judged, stages, opened, now, forth=objection is None)
+    progress = advance(judged, stages, opened, reckon, now)
     turn = Turn(judged, look, ledger, now)
     before = dict(look.efforts)
     held = take_back(turn, how_far)
     if objection is None:
-        held += bring_forward(turn, opened, progress.stages)
+        held += bring_forward(turn, progress.books, progress.stages)
     else:
         call_off(turn)
     changed = judged.only(name for name in look.efforts | before if look.efforts.get(name) is not before.get(name))
     outcome = Outcome(
-        books=opened.amended(books(changed, look.efforts, progress.stages, ledger, now)),
+        books=progress.books.amended(books(changed, progress.stages, look.efforts, ledger, now)),
         progress=progress,
         efforts=look.efforts,
         objections=tuple(one for one in (objection, progress.objection, *held) if one is not None),

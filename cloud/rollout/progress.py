@@ -1,13 +1,13 @@
 """How a release goes from stage to stage, and when too many boxes have failed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from cloud.fleet.scalars import Share
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import UNSETTLED, Books, State
-from cloud.rollout.checks import Objection
+from cloud.rollout.checks import Objection, release_objection
 from cloud.rollout.release import OfflinePolicy, Stage
 from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.stages import choose_sites, stage_map
@@ -21,6 +21,7 @@ class Progress:
     stages: tuple[StageStatus, ...]
     current: int  # index of the stage under way; the number of stages once all have passed
     objection: Objection | None  # None: the stage under way has boxes to move, or all have passed
+    books: Books  # with what has changed in them because stages have started
     notes: tuple[Note, ...] = ()
 
     @property
@@ -29,31 +30,40 @@ class Progress:
         return self.current == len(self.stages)
 
 
+Reckon = Callable[[Snapshot, Sequence[StageStatus]], Books]
+
+
 def advance(
-    snapshot: Snapshot, stages: tuple[StageStatus, ...], books: Books, now: datetime, *, forth: bool
+    snapshot: Snapshot, stages: tuple[StageStatus, ...], books: Books, reckon: Reckon, now: datetime
 ) -> Progress:
-    """Start, soak and pass as many stages as can be now; none while the release may not go on (``forth``)."""
-    held = list(stages)
+    """Start, soak and pass as many stages as can be now; none while the release may not go on.
+
+    ``books`` are as the stages stand; ``reckon`` returns them for some of the boxes as they are once others stand.
+    """
+    held, forth = list(stages), release_objection(snapshot) is None
     notes: list[Note] = []
     for index, stage in enumerate(snapshot.release.spec.stages):
         before = held[index]
         if before.phase is StagePhase.PASSED:
             continue
         if not forth or not snapshot.boxes:  # a stage of nothing would pass, and the boxes to come would have none
-            return Progress(tuple(held), index, None, tuple(notes))
+            return Progress(tuple(held), index, None, books, tuple(notes))
         if before.started_at is None:
             if objection := unapproved(snapshot, stage):
-                return Progress(tuple(held), index, objection, tuple(notes))
+                return Progress(tuple(held), index, objection, books, tuple(notes))
             sites = choose_sites(snapshot, held, index)
             held[index] = before.model_copy(update={"phase": StagePhase.ROLLING, "started_at": now, "sites": sites})
             notes.append(Note("StageStarted", f"Stage {stage.name} started{_where(sites)}."))
         stage_by_site = stage_map(held)
-        states = {box.name: books.states[box.name] for box in snapshot.boxes if stage_by_site[box.site] == index}
+        names = [box.name for box in snapshot.boxes if stage_by_site[box.site] == index]
+        if before.started_at is None:
+            books = books.amended(reckon(snapshot.only(names), held))
+        states = {name: books.states[name] for name in names}
         held[index], objection = _settle(snapshot, stage, held[index], states, now)
         if held[index].phase is not StagePhase.PASSED:
-            return Progress(tuple(held), index, objection, tuple(notes))
+            return Progress(tuple(held), index, objection, books, tuple(notes))
         notes.append(Note("StagePassed", f"Stage {stage.name} passed: {books.counts(states).done} boxes."))
-    return Progress(tuple(held), len(held), None, tuple(notes))
+    return Progress(tuple(held), len(held), None, books, tuple(notes))
 
 
 def unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:

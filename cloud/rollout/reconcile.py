@@ -27,6 +27,7 @@ from cloud.rollout.status import OVER, ReleaseStatus
 from cloud.rollout.telling import events
 from cloud.rollout.template import node_label, render
 from cloud.rollout.views import (
+    MOVED_PREFIX,
     PREVIOUS_PREFIX,
     REVERTED_PREFIX,
     Kind,
@@ -288,5 +289,7 @@ def _node_patch(key: WorkloadKey, move: Move) -> Write:
         annotations[f"{PREVIOUS_PREFIX}{memory}"] = ",".join(move.previous) or None
     if move.reverted is not None:
         annotations[f"{REVERTED_PREFIX}{memory}"] = move.reverted or None
+    if move.moved_by is not None:
+        annotations[f"{MOVED_PREFIX}{memory}"] = ",".join(move.moved_by) or None
     metadata: dict[str, Any] = {"labels": labels, **({"annotations": annotations} if annotations else {})}
     return Write(Verb.MERGE, Kind.NODE, manifest(Kind.NODE, move.box, metadata=metadata))

@@ -39,6 +39,7 @@ class Box:
     pods: tuple[Pod, ...] = ()
     previous: tuple[str, ...] = ()  # versions it ran before, newest first
     reverted: str = ""  # uid of the release it was taken back from; empty: none
+    moved_by: tuple[str, ...] = ()  # uids of the releases that moved it to what it runs, and ran before, newest first
 
     def runs(self, version: str) -> bool:
         """Tell whether a ready pod of that version is on the box and stays."""
@@ -77,6 +78,10 @@ class Standing:
             if override.selector.matches(box.labels):
                 return version
         return self.variants[-1]
+
+    def brought(self, box: Box) -> bool:
+        """Tell whether it was this release that moved the box to the version it wants there."""
+        return box.moved_by[:1] == (self.release.uid,) and self.version_for(box) in box.versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def bring_forward(turn: Turn, books: Books, stages: tuple[StageStatus, ...]) -> 
     """Add a move and an attempt for every pending box of a started stage that nothing objects to; return the rest."""
     snapshot, look = turn.snapshot, turn.look
     for box in _announced(turn):
-        look.moves[box.name] = forward(box, snapshot.wanted[box.name], snapshot.versions)
+        look.moves[box.name] = forward(box, snapshot.wanted[box.name], snapshot.versions, snapshot.release.uid)
     objections = []
     for site, boxes in groupby(_pending(snapshot, books, stages), key=lambda box: box.site):
         visit = Visit(snapshot, site, turn.ledger, turn.now)
@@ -57,7 +57,8 @@ def call_off(turn: Turn) -> None:
 def take_back(turn: Turn, how_far: FailureAction | None) -> list[Objection]:
     """Add a move for every box that has to give the version up, and return what holds the others up.
 
-    A box has to if it failed, or if the release retreats that far (None: it does not).
+    A box has to if it failed, or if the release retreats that far (None: it does not). One that this release did not
+    move is left alone: it ran the version before.
     """
     snapshot, look = turn.snapshot, turn.look
     if how_far is not None:
@@ -66,7 +67,7 @@ def take_back(turn: Turn, how_far: FailureAction | None) -> list[Objection]:
     objections = []
     for box in snapshot.boxes:
         version = snapshot.wanted[box.name]
-        if box.name not in leaving or version not in box.versions:
+        if box.name not in leaving or not snapshot.standing.brought(box):
             continue
         move = back(box, version, snapshot.versions, snapshot.release.uid)
         if not box.steady:
@@ -130,6 +131,6 @@ def _announced(turn: Turn) -> list[Box]:
         box
         for box in turn.snapshot.boxes
         if (effort := turn.look.efforts.get(box.name)) is not None
-        and not effort.cause
+        and not (effort.cause or effort.relapse)
         and turn.snapshot.wanted[box.name] not in box.versions
     ]

@@ -22,6 +22,7 @@ WorkloadKey = tuple[str, str]  # namespace, name of the workload
 RUN_PREFIX: Final = f"run.{GROUP}/"
 PREVIOUS_PREFIX: Final = f"previous.{GROUP}/"
 REVERTED_PREFIX: Final = f"reverted.{GROUP}/"
+MOVED_PREFIX: Final = f"moved.{GROUP}/"
 
 
 class Kind(StrEnum):
@@ -54,6 +55,7 @@ class NodeView:
     versions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name of a workload -> versions asked for
     previous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # remembered name -> versions, newest first
     reverted: Mapping[str, str] = field(default_factory=dict)  # remembered name -> uid of the release taken back
+    moved_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # remembered name -> uids, newest first
 
     @property
     def name(self) -> str:

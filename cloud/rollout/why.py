@@ -9,6 +9,7 @@ from cloud.rollout.books import State, books
 from cloud.rollout.budget import open_ledger
 from cloud.rollout.checks import Attempt, Visit, box_objection, release_objection, site_objection
 from cloud.rollout.effort import online_time
+from cloud.rollout.observe import goes_back
 from cloud.rollout.ownership import owner, snapshot
 from cloud.rollout.progress import unapproved
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
@@ -90,7 +91,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
     """Return where the box stands in the release that it belongs to."""
     stages = snap.status.stages or tuple(StageStatus(name=one.name) for one in snap.release.spec.stages)
     efforts = snap.status.boxes
-    state = books(snap, efforts, stages, open_ledger(snap, efforts), now).states[box.name]
+    state = books(snap, stages, efforts, open_ledger(snap, efforts), now).states[box.name]
     match state:
         case State.SUCCEEDED:
             return _there(snap, box)
@@ -99,7 +100,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
         case State.UPDATING:
             return _updating(snap, box, efforts[box.name], now)
         case State.FAILED:
-            return _failed(snap, efforts[box.name])
+            return _failed(snap, box, efforts[box.name])
         case State.DEFERRED | State.EXPIRED | State.SKIPPED:
             return _not_now(snap, box, state)
         case State.ROLLED_BACK:
@@ -158,8 +159,9 @@ def _updating(snap: Snapshot, box: Box, effort: Effort, now: datetime) -> Findin
     return _find(snap, "Updating", f"{message}{_trouble(snap, box)}")
 
 
-def _failed(snap: Snapshot, effort: Effort) -> Finding:
-    back = "it went back to what it ran before" if snap.release.spec.on_failure.revert_box else "it was left as it is"
+def _failed(snap: Snapshot, box: Box, effort: Effort) -> Finding:
+    left = snap.wanted[box.name] in box.versions and not goes_back(snap, box, effort)
+    back = "it was left as it is" if left else "it went back to what it ran before"
     message = f"failed here: {effort.cause} after {effort.attempt} attempts ({effort.message}), and {back}"
     return _find(snap, "Failed", f"{message}; no further attempt: mend the version and create a new EdgeRelease")
 

@@ -45,7 +45,8 @@ class LawfulWorld(World):
 
     def _write(self, name: str, status: ReleaseStatus) -> None:
         for box in self.releases[name][1].boxes.keys() - status.boxes.keys():
-            if name in self.nodes[box].wanted if box in self.nodes else True:
+            node = self.nodes.get(box)
+            if node is None or self.version_for(name, node) in node.wanted:
                 self.diaries[name, box] = Diary()  # healthy, or out of the release
         super()._write(name, status)
 
@@ -56,13 +57,16 @@ class LawfulWorld(World):
         owned_by_the_newest(self, release, node)
         within_the_unavailable_budget(self, release, node, after)
         diary = self.diaries.setdefault((name, node.name), Diary())
-        if name in move.add:
+        version = self.version_for(name, node)
+        if version in move.add:
             started_by_a_release_that_may(release, status)
             started_where_it_may(self, release, status, node)
             within_the_parallel_sites(self, release, status, node)
             diary.forward += 1
             never_back_and_forth(release, diary, node)
-        elif name in move.remove:
+            node.movers = [*(one for one in node.movers if one != name), name]
+        elif version in move.remove:
+            taken_back_by_whoever_brought_it(name, node)
             rollback_downloads_nothing(self, node, move)
             diary.back += 1
             effort = status.boxes.get(node.name)
@@ -141,7 +145,7 @@ def within_the_parallel_sites(world: World, release: Release, status: ReleaseSta
         if not (effort.cause or effort.relapse)
         and box in world.nodes
         and world.nodes[box].link
-        and release.name in world.nodes[box].wanted
+        and world.version_for(release.name, world.nodes[box]) in world.nodes[box].wanted
     }
     sites = {one.site for one in world.nodes.values() if owner(world, one) == release.name}
     limit = share(str(release.spec.budget.max_parallel_sites), len(sites))
@@ -206,7 +210,7 @@ def started_where_it_may(world: World, release: Release, status: ReleaseStatus, 
     assert status.stages[index].started_at is not None, f"{node.name} before its stage"
     approved = {one.stage for one in control.approvals}
     assert not spec.stages[index].approval or control.emergency or spec.stages[index].name in approved, "not approved"
-    if spec.windows and not control.emergency and release.name not in node.wanted:
+    if spec.windows and not control.emergency and world.version_for(release.name, node) not in node.wanted:
         zone = world.zones[node.site]
         ends = world.now + spec.health.timeout
         assert any(is_open(one, zone, world.now, ends) for one in spec.windows), f"{node.name} outside its window"
@@ -237,15 +241,13 @@ def is_open(window: Window, site_zone: ZoneInfo, begins: datetime, ends: datetim
 
 def owned_by_the_newest(world: World, release: Release, node: Node) -> None:
     best = owner(world, node)
-    mine = (
-        release.name in node.wanted
-        and best != release.name
-        and not any(
-            name in node.wanted and world.releases[name][0].age_order > release.age_order for name in world.releases
-        )
-    )
-    newer = best is not None and world.releases[best][0].age_order > release.age_order
-    assert best == release.name or (mine and not newer), f"law 9: {release.name} moves {node.name}, which {best} owns"
+    assert best == release.name, f"law 9: {release.name} moves {node.name}, which {best} owns"
+
+
+def taken_back_by_whoever_brought_it(name: str, node: Node) -> None:
+    """A box that had the version before is left alone, and one that several have moved goes back in turn."""
+    assert node.movers[-1:] == [name], f"law 9: {name} takes back {node.name}, which was moved by {node.movers}"
+    node.movers.pop()
 
 
 def owner(world: World, node: Node) -> str | None:
@@ -256,7 +258,8 @@ def owner(world: World, node: Node) -> str | None:
             continue
         stopped = status.breach is not None or release.spec.control.abort is not None
         overtaken = status.phase is Phase.SUPERSEDED and status.completed_at is None
-        if not (stopped or overtaken) or name in node.wanted:
+        brought = node.movers[-1:] == [name] and world.version_for(name, node) in node.wanted
+        if not (stopped or overtaken) or brought:
             return name
     return None
 
@@ -270,7 +273,8 @@ def newest_everywhere(world: World) -> None:
         release, status = world.releases[name]
         stopped = status.breach is not None or release.spec.control.abort is not None or status.completed_at is None
         excused = node.name in status.boxes or node.reverted == release.uid or release.spec.offline.policy == "Skip"
-        assert stopped or excused or node.wanted == {name}, f"law 6: {node.name} runs {node.wanted}, not {name}"
+        newest = {world.version_for(name, node)}
+        assert stopped or excused or node.wanted == newest, f"law 6: {node.name} runs {node.wanted}, not {newest}"
 
 
 def never_back_and_forth(release: Release, diary: Diary, node: Node) -> None:

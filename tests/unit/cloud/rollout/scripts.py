@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloud.rollout.snapshot import Version
 from cloud.rollout.status import OVER, Phase
-from tests.unit.cloud.rollout.laws import LawfulWorld
+from tests.unit.cloud.rollout.laws import Diary, LawfulWorld
 from tests.unit.cloud.rollout.world import EVERYWHERE, MINUTE, SECOND, Node
 
 ZONES = ("Asia/Shanghai", "Asia/Kathmandu", "America/New_York", "Australia/Lord_Howe", "Europe/Berlin")
@@ -22,12 +22,14 @@ BEGINNINGS = (
 )
 EVENTS = (
     *("release",) * 3,
+    *("again", "tuned"),
     *("cut", "heal") * 3,
     *("cut site", "flap", "bad box", "bad version", "no image", "good", "flaky", "turn bad"),
     *("join", "leave", "wave", "role", "hand"),
     *("pause", "resume", "approve", "halt", "roll back", "lift", "emergency", "budget", "touch"),
     *("away", "wait", "wait"),
 )
+OVERRIDES = [{"selector": {"matchLabels": {"wave": "a"}}, "args": ["--fast"]}]  # of a release that is "tuned"
 WAITS = tuple(timedelta(seconds=n) for n in (0, 1, 4, 9, 15, 40, 150, 700))
 
 
@@ -156,10 +158,13 @@ def play(story: Story, kills: tuple[int | None, ...] = (None,)) -> Iterator[Lawf
 def happen(world: LawfulWorld, happening: Happening, left: list[dict[str, Any]], exclusive: tuple[bool, ...]) -> None:
     """Let one thing happen; what makes no sense now does not happen."""
     boxes, names = sorted(world.nodes), sorted(world.releases)
-    if happening.what == "release":
+    if happening.what in {"release", "again", "tuned"}:
         if left:
             name = f"v{len(names) + 1}"
-            world.release(name, left.pop(0), exclusive=exclusive[len(names)])
+            same_as = names[happening.which % len(names)] if happening.what != "release" else ""
+            workload = {"name": "scan", "image": "scan:1", "overrides": OVERRIDES if happening.what == "tuned" else []}
+            spec = {"workload": workload, **left.pop(0)}
+            world.release(name, spec, exclusive=exclusive[len(names)], same_as=same_as)
         return
     if boxes and happening.what in TO_BOXES:
         TO_BOXES[happening.what](world, world.nodes[boxes[happening.which % len(boxes)]], names, happening.which)
@@ -197,13 +202,14 @@ def _flap(world: LawfulWorld, node: Node, _names: list[str], which: int) -> None
         world.heal(node.name)
 
 
-def _by_hand(world: LawfulWorld, node: Node, names: list[str], which: int) -> None:
-    versions = ["old", *names]
+def _by_hand(world: LawfulWorld, node: Node, _names: list[str], which: int) -> None:
+    versions = list(world.versions)
     world.relabel_by_hand(node.name, [set(), {versions[which % len(versions)]}, set(versions[-2:])][which % 3])
 
 
-def _join_wave(_world: LawfulWorld, node: Node, _names: list[str], which: int) -> None:
+def _join_wave(world: LawfulWorld, node: Node, names: list[str], which: int) -> None:
     node.extra["wave"] = "ab"[which % 2]
+    world.diaries |= {(name, node.name): Diary() for name in names}  # another version may be wanted there
 
 
 def _change_role(_world: LawfulWorld, node: Node, _names: list[str], which: int) -> None:

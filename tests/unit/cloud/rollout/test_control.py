@@ -155,9 +155,10 @@ def test_boxes_that_will_run_nothing_are_told_apart(emptied: int | None, told: s
 def test_a_box_will_run_nothing_when_it_remembers_nothing_that_is_still_there() -> None:
     def box(name: str, version: str, *previous: str) -> Box:
         versions = frozenset({version})
-        return Box(name, "tc-1", "scan", {}, online=True, since=NOW, versions=versions, previous=previous)
+        by = ("other",) if name == "e" else (release().uid,)
+        return Box(name, "tc-1", "scan", {}, online=True, since=NOW, versions=versions, previous=previous, moved_by=by)
 
-    boxes = (box("a", "new"), box("b", "new", "old"), box("c", "new", "swept"), box("d", "old"))
+    boxes = (box("a", "new"), box("b", "new", "old"), box("c", "new", "swept"), box("d", "old"), box("e", "new"))
     versions = {one: Version(one, exclusive=True) for one in ("old", "new")}
     fleet = Fleet((Standing(release(), standing(Phase.ROLLING), ("new",)),), boxes, versions)
     assert emptied(fleet, "scan-2") == 2

@@ -83,6 +83,11 @@ def test_a_node_tells_which_versions_of_which_workload_it_is_asked_to_run() -> N
 def test_a_node_remembers_by_namespace_and_workload() -> None:
     view = node(annotations={"reverted.edgefleet.io/default.scan": "uid", "other": "x"})
     assert view.reverted == {"default.scan": "uid"}
+
+
+def test_a_node_remembers_which_releases_moved_it_as_many_as_it_can_be_taken_back_from() -> None:
+    view = node(annotations={"moved.edgefleet.io/default.scan": "e,d,,c,b,a"})
+    assert view.moved_by == {"default.scan": ("e", "d", "c")}
     assert view.previous == {}
 
 

@@ -538,7 +538,10 @@ def test_a_move_is_one_patch_of_labels_and_memory() -> None:
         f"run.edgefleet.io/scan.{first}": None,
         f"run.edgefleet.io/scan.{second}": "",
     }
-    assert patch.manifest["metadata"]["annotations"] == {"previous.edgefleet.io/default.scan": first}
+    assert patch.manifest["metadata"]["annotations"] == {
+        "previous.edgefleet.io/default.scan": first,
+        "moved.edgefleet.io/default.scan": "uid-two,uid-one",
+    }
 
 
 def test_an_older_release_counts_the_boxes_that_a_newer_one_has_moved_in_the_same_look() -> None:

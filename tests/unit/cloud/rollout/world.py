@@ -37,6 +37,8 @@ class Node:
     seen: tuple[Pod, ...] = ()  # pods as the API server has them
     previous: tuple[str, ...] = ()
     reverted: str = ""
+    moved_by: tuple[str, ...] = ()
+    movers: list[str] = field(default_factory=list)  # releases that have in truth moved it, and not back, newest last
     patches: int = 0
     downloads: list[str] = field(default_factory=list)
 
@@ -58,6 +60,7 @@ class World:
     now: datetime = START
     releases: dict[str, tuple[Release, ReleaseStatus]] = field(default_factory=dict)
     versions: dict[str, Version] = field(default_factory=dict)
+    variants: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of releases whose versions have other names
     bad: set[tuple[str, str]] = field(default_factory=set)  # (box, version): crashes, is never ready
     flaky: set[tuple[str, str]] = field(default_factory=set)  # (box, version): ready, but restarts all the time
     absent: set[tuple[str, str]] = field(default_factory=set)  # (box, version): no registry has its image
@@ -68,8 +71,10 @@ class World:
     writes: int = 0
     recheck_at: datetime | None = None  # None: only an event can change anything
 
-    def release(self, name: str, spec: Mapping[str, object] | None = None, *, exclusive: bool = True) -> None:
-        """Create a release whose version is named after it."""
+    def release(
+        self, name: str, spec: Mapping[str, object] | None = None, *, exclusive: bool = True, same_as: str = ""
+    ) -> None:
+        """Create a release whose version is named after it, or, its overrides apart, is that of another release."""
         wanted = {
             "workload": {"name": "scan", "image": f"scan:{name}"},
             "targets": {"selector": {"matchLabels": {"edgefleet.io/role": "scan"}}},
@@ -83,6 +88,8 @@ class World:
             spec=ReleaseSpec.model_validate(wanted),
         )
         self.releases[name] = (made, ReleaseStatus())
+        if same_as:
+            self.variants[name] = (*[name] * len(made.spec.workload.overrides), self.variants_of(same_as)[-1])
         self.versions[name] = Version(name, exclusive)
 
     def edit(self, name: str, **spec: object) -> None:
@@ -91,6 +98,16 @@ class World:
         changed = ReleaseSpec.model_validate({**made.spec.dump(), **spec})
         self.releases[name] = (made.model_copy(update={"spec": changed, "generation": made.generation + 1}), status)
 
+    def variants_of(self, name: str) -> tuple[str, ...]:
+        """Return the versions of a release: of each override, then of all other boxes."""
+        return self.variants.get(name, (name,))
+
+    def version_for(self, name: str, node: Node) -> str:
+        """Return the version that a release wants on a box."""
+        overrides = self.releases[name][0].spec.workload.overrides
+        matching = (n for n, one in enumerate(overrides) if one.selector.matches(node.labels))
+        return self.variants_of(name)[next(matching, -1)]
+
     def status(self, name: str) -> ReleaseStatus:
         return self.releases[name][1]
 
@@ -98,7 +115,9 @@ class World:
         return sorted(self.releases, key=lambda one: self.releases[one][0].age_order, reverse=True)
 
     def fleet(self) -> Fleet:
-        standings = tuple(Standing(*self.releases[name], (name,)) for name in reversed(self.newest_first()))
+        standings = tuple(
+            Standing(*self.releases[name], self.variants_of(name)) for name in reversed(self.newest_first())
+        )
         boxes = tuple(self._box(node) for _, node in sorted(self.nodes.items()))
         return Fleet(standings, boxes, self.versions, self.zones)
 
@@ -115,6 +134,7 @@ class World:
             pods=node.seen,
             previous=node.previous,
             reverted=node.reverted,
+            moved_by=node.moved_by,
         )
 
     def plan(self, name: str) -> Plan:
@@ -176,6 +196,7 @@ class World:
         node.wanted = (node.wanted - move.remove) | move.add
         node.previous = node.previous if move.previous is None else move.previous
         node.reverted = node.reverted if move.reverted is None else move.reverted
+        node.moved_by = node.moved_by if move.moved_by is None else move.moved_by
         node.patches += 1
 
     def cut(self, *names: str) -> None:
