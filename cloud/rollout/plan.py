@@ -17,7 +17,7 @@ from cloud.rollout.outcome import Outcome
 from cloud.rollout.progress import advance, breach_note, judge_failures
 from cloud.rollout.report import report
 from cloud.rollout.snapshot import Snapshot
-from cloud.rollout.status import StageStatus
+from cloud.rollout.stages import standing_stages
 from cloud.rollout.turn import Turn, bring_forward, call_off, take_back
 from cloud.rollout.waiting import recheck_after
 
@@ -25,7 +25,7 @@ from cloud.rollout.waiting import recheck_after
 def plan(snapshot: Snapshot, now: datetime) -> Plan:
     """Return what to write, which boxes to move and what to tell now."""
     known = snapshot.status
-    stages = known.stages or tuple(StageStatus(name=stage.name) for stage in snapshot.release.spec.stages)
+    stages = standing_stages(snapshot.release, known)
     look = observe(snapshot, now)
     ledger = open_ledger(snapshot, look.efforts)
     reckon = partial(books, efforts=dict(look.efforts), ledger=ledger, now=now)

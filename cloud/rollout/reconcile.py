@@ -22,7 +22,7 @@ from cloud.rollout.mirror import Held
 from cloud.rollout.moves import carried_out
 from cloud.rollout.plan import plan
 from cloud.rollout.snapshot import Fleet, Version
-from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor
+from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
 from cloud.rollout.status import OVER, ReleaseStatus
 from cloud.rollout.telling import events
 from cloud.rollout.template import node_label, render
@@ -144,11 +144,11 @@ class Look:
         if view.unreadable:
             self._trouble(view, "StatusUnreadable", f"{view.unreadable}: {_UNREADABLE}")
             return view
-        if view.problem:
+        release, stands = view.release, settled(view)
+        if release is None or (stands and view.problem):
             return self._fail(view, view.problem)
-        if view.release is None or view.status.template is not None or impossible(view):
+        if stands or impossible(view):
             return view
-        release = view.release
         before = predecessor(older, self.held.daemon_sets)
         try:
             pinned = self.registry.pin(image_of(release, before))

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from cloud.rollout.release import Stage
+from cloud.rollout.release import Release, Stage
 from cloud.rollout.snapshot import Box, Snapshot
-from cloud.rollout.status import StageStatus
+from cloud.rollout.status import ReleaseStatus, StageStatus
+
+
+def standing_stages(release: Release, status: ReleaseStatus) -> tuple[StageStatus, ...]:
+    """Return where each stage stands; those of a release that has not started are as they are written now."""
+    if status.started_at is not None and status.stages:
+        return status.stages
+    return tuple(StageStatus(name=stage.name) for stage in release.spec.stages)
 
 
 class StageMap(dict[str, int]):

@@ -31,6 +31,14 @@ def impossible(view: ReleaseView) -> bool:
     return view.status.phase is Phase.FAILED and view.status.observed_generation == view.generation
 
 
+def settled(view: ReleaseView) -> bool:
+    """Tell whether the template stands: for good once the release has started, before that until it is edited."""
+    status = view.status
+    if status.template is None:
+        return False
+    return status.started_at is not None or status.observed_generation == view.generation
+
+
 def predecessor(older: Sequence[ReleaseView], daemon_sets: Sequence[DaemonSetView]) -> Predecessor:
     """Return what came before: the newest older release that has begun, else the newest DaemonSet of the workload.
 
@@ -52,7 +60,7 @@ def image_of(release: Release, before: Predecessor) -> str:
 
 
 def begin(release: Release, status: ReleaseStatus, before: Predecessor, pinned: str | None) -> ReleaseStatus:
-    """Return the status with the template settled. Raises SpecError.
+    """Return the status with the template settled, and without what was seen of a version before. Raises SpecError.
 
     ``pinned``: the image with its digest, or as written where no registry told it; None: digests are not asked for.
     """
@@ -66,6 +74,8 @@ def begin(release: Release, status: ReleaseStatus, before: Predecessor, pinned: 
         "resolved_image": pinned or "",
         "previous_release": before.release,
         "phase": Phase.PENDING,
+        "boxes": {},
+        "breach": None,
         "conditions": tuple(one for one in status.conditions if one.type != "Stalled"),
     }
     return status.model_copy(update=update)

@@ -13,7 +13,7 @@ from cloud.rollout.observe import goes_back
 from cloud.rollout.ownership import owner, snapshot
 from cloud.rollout.progress import unapproved
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
-from cloud.rollout.stages import stage_map
+from cloud.rollout.stages import stage_map, standing_stages
 from cloud.rollout.status import Effort, StagePhase, StageStatus
 from cloud.rollout.trouble import trouble
 
@@ -89,7 +89,7 @@ def _unknown(standing: Standing) -> Finding:
 
 def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
     """Return where the box stands in the release that it belongs to."""
-    stages = snap.status.stages or tuple(StageStatus(name=one.name) for one in snap.release.spec.stages)
+    stages = standing_stages(snap.release, snap.status)
     efforts = snap.status.boxes
     state = books(snap, stages, efforts, open_ledger(snap, efforts), now).states[box.name]
     match state:

@@ -573,3 +573,15 @@ def test_a_box_whose_version_a_person_takes_away_while_it_is_ill_waits_for_its_t
     world.pass_time(5 * SECOND)
     assert not world.status("v1").boxes["tc-000-scan-0"].relapse, "an attempt of its own"
     assert everywhere(world) == [{"v1"}]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_stages_that_are_edited_before_the_release_starts_are_the_ones_that_count(before: int, after: int) -> None:
+    stages = {1: ONE_STAGE["stages"], 2: NO_SOAK["stages"]}
+    world = world_of([1, 1])
+    world.release("v1", {**ONE_STAGE, "stages": stages[before], "control": {"paused": True}})
+    world.pass_time(MINUTE)
+    world.edit("v1", stages=stages[after], control={})
+    world.pass_time(5 * MINUTE)
+    status = world.status("v1")
+    assert (status.phase, len(status.stages), status.counts.done) == (Phase.SUCCEEDED, after, "2/2")

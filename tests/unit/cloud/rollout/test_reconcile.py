@@ -624,6 +624,59 @@ def test_a_person_is_told_once_that_a_release_is_impossible() -> None:
 
 def test_a_settled_template_that_somebody_broke_is_told_once() -> None:
     fake = cluster()
-    fake.create(Kind.RELEASE, raw_release(status={"template": {"spec": {}}}))
+    fake.create(Kind.RELEASE, raw_release(status={"template": {"spec": {}}, "startedAt": "2026-03-02T11:30:00Z"}))
     assert [decision.note.reason for decision in look(fake).decisions] == ["InvalidSpec"]
     assert look(fake, NOW + timedelta(minutes=1)).decisions == []
+
+
+def edited(fake: FakeCluster, **spec: Any) -> None:  # noqa: ANN401 - JSON
+    """Change the spec of release `one`, as a person does."""
+    made = fake.get(Kind.RELEASE, "one", "default")
+    made["spec"] |= spec
+    made["metadata"]["generation"] += 1
+    fake.create(Kind.RELEASE, made)
+
+
+def test_what_is_edited_before_the_release_starts_is_what_boxes_get() -> None:
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release(spec={"control": {"paused": True}}))
+    look(fake)
+    first = status(fake, "one")["version"]
+    edited(fake, workload={"name": "scan", "image": "scan:right"}, control={"paused": True})
+    look(fake)
+    second = status(fake, "one")["version"]
+    assert second != first
+    edited(fake, control={})
+    now = settle(fake)
+    assert status(fake, "one")["template"]["spec"]["containers"][0]["image"] == "scan:right"
+    assert fake.get(Kind.NODE, "box-1")["metadata"]["labels"].keys() >= {f"run.edgefleet.io/scan.{second}"}
+    edited(fake, control={"emergency": {"by": "Mei", "reason": "x"}})
+    look(fake, now)
+    assert status(fake, "one")["version"] == second, "it has started: what it settled on stands"
+
+
+def test_a_box_that_is_ill_on_the_version_of_before_the_edit_is_not_moved_ahead_of_its_stage() -> None:
+    fake = cluster("box-1")
+    asking = {"stages": [{"name": "all", "soak": "0s", "approval": True}]}
+    fake.create(Kind.RELEASE, raw_release(spec=asking))
+    look(fake)
+    labels = {f"run.edgefleet.io/scan.{status(fake, 'one')['version']}": ""}
+    fake.create(Kind.NODE, raw_node("box-1", labels=labels))
+    look(fake)
+    assert status(fake, "one")["boxes"]
+    edited(fake, workload={"name": "scan", "image": "scan:right"})
+    look(fake)
+    assert not status(fake, "one").get("boxes")
+    assert "merge Node" not in kinds(fake.writes)
+
+
+def test_a_cutover_that_works_with_the_edited_template_is_not_judged_by_the_one_of_before() -> None:
+    fake = cluster()
+    port = {"name": "scan", "image": "scan:1", "ports": [{"hostPort": 80}]}
+    workload = {"name": "scan", "template": {"spec": {"containers": [port]}}}
+    fake.create(Kind.RELEASE, raw_release(spec={"workload": workload, "control": {"paused": True}}))
+    look(fake)
+    plain = {"spec": {"containers": [{"name": "scan", "image": "scan:1"}]}}
+    edited(fake, workload={"name": "scan", "template": plain, "cutover": "Surge"}, control={})
+    look(fake)
+    assert status(fake, "one")["phase"] == "Rolling"
