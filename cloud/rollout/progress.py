@@ -40,7 +40,7 @@ def advance(
 
     ``books`` are as the stages stand; ``reckon`` returns them for some of the boxes as they are once others stand.
     """
-    held, forth = list(stages), release_objection(snapshot) is None
+    held, forth, moved = list(stages), release_objection(snapshot) is None, _just_moved(snapshot)
     notes: list[Note] = []
     for index, stage in enumerate(snapshot.release.spec.stages):
         before = held[index]
@@ -58,12 +58,24 @@ def advance(
         names = [box.name for box in snapshot.boxes if stage_by_site[box.site] == index]
         if before.started_at is None:
             books = books.amended(reckon(snapshot.only(names), held))
+        if not moved.isdisjoint(names):  # the soak begins after the last box, one that came late included
+            held[index] = held[index].model_copy(update={"soak_since": None})
         states = {name: books.states[name] for name in names}
         held[index], objection = _settle(snapshot, stage, held[index], states, now)
         if held[index].phase is not StagePhase.PASSED:
             return Progress(tuple(held), index, objection, books, tuple(notes))
         notes.append(Note("StagePassed", f"Stage {stage.name} passed: {books.counts(states).done} boxes."))
     return Progress(tuple(held), len(held), None, books, tuple(notes))
+
+
+def _just_moved(snapshot: Snapshot) -> frozenset[str]:
+    """Return the boxes that were on their way when last looked at, dark ones apart: healthy now, or still not."""
+    known = snapshot.status.boxes
+    return frozenset(
+        box.name
+        for box in snapshot.boxes
+        if box.online and (effort := known.get(box.name)) is not None and not (effort.cause or effort.relapse)
+    )
 
 
 def unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:

@@ -106,7 +106,7 @@ class StageStatus(Part):
     ] = ()
     started_at: Annotated[datetime | None, Field(description="When it started; absent: not yet.")] = None
     soak_since: Annotated[
-        datetime | None, Field(description="Since when all its boxes are settled; absent: they never were.")
+        datetime | None, Field(description="Since when all its boxes are settled; absent: they are not, or never were.")
     ] = None
     passed_at: Annotated[datetime | None, Field(description="When it passed; absent: not yet.")] = None
     counts: Counts = Counts()

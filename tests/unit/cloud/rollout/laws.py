@@ -32,6 +32,7 @@ class LawfulWorld(World):
     """A world in which a broken law is an error."""
 
     diaries: dict[tuple[str, str], Diary] = field(default_factory=dict)  # (release, box)
+    moved_at: dict[tuple[str, str], datetime] = field(default_factory=dict)  # (release, box): when it was moved last
     touched_by_hand: set[str] = field(default_factory=set)  # boxes whose labels a person has set
     patches: Counter[str] = field(default_factory=Counter)
 
@@ -40,6 +41,7 @@ class LawfulWorld(World):
         counts_add_up(self, release, decided)
         stages_only_advance(before, decided.status)
         breach_holds(release, before, decided.status)
+        soaked_after_the_last_box(self, release, before, decided.status)
         always_progress_or_a_reason(decided)
         one_patch_a_box(decided)
 
@@ -64,6 +66,7 @@ class LawfulWorld(World):
             within_the_parallel_sites(self, release, status, node)
             diary.forward += 1
             never_back_and_forth(release, diary, node)
+            self.moved_at[name, node.name] = self.now
             node.movers = [*(one for one in node.movers if one != name), name]
         elif version in move.remove:
             taken_back_by_whoever_brought_it(name, node)
@@ -185,6 +188,23 @@ def stages_only_advance(before: ReleaseStatus, after: ReleaseStatus) -> None:
     passed = [stage.phase is StagePhase.PASSED for stage in after.stages]
     assert started == sorted(started, reverse=True), "a stage starts before the one before it"
     assert all(before_passed for before_passed, now in zip(passed, started[1:], strict=False) if now), "too early"
+
+
+def soaked_after_the_last_box(
+    world: "LawfulWorld", release: Release, before: ReleaseStatus, after: ReleaseStatus
+) -> None:
+    """Part of the same promise: what a stage has moved and can be seen was watched for as long as it asks."""
+    stage_of = {site: index for index, stage in enumerate(after.stages[:-1]) for site in stage.sites}
+    passed = [stage.phase is StagePhase.PASSED for stage in before.stages] or [False] * len(after.stages)
+    for (name, box), moved_at in world.moved_at.items():
+        node = world.nodes.get(box)
+        if name != release.name or node is None or not node.link or box in after.boxes or owner(world, node) != name:
+            continue
+        index = stage_of.get(node.site, len(after.stages) - 1)
+        if after.stages[index].phase is not StagePhase.PASSED or passed[index] or release.spec.control.emergency:
+            continue
+        soak = release.spec.stages[index].soak
+        assert world.now - moved_at >= soak, f"soak: {name} passed {after.stages[index].name} before {box} had soaked"
 
 
 # 5. A breached release starts no further box except to roll back.

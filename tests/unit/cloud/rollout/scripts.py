@@ -209,7 +209,9 @@ def _by_hand(world: LawfulWorld, node: Node, _names: list[str], which: int) -> N
 
 def _join_wave(world: LawfulWorld, node: Node, names: list[str], which: int) -> None:
     node.extra["wave"] = "ab"[which % 2]
-    world.diaries |= {(name, node.name): Diary() for name in names}  # another version may be wanted there
+    for name in names:  # another version may be wanted there, or none
+        world.diaries[name, node.name] = Diary()
+        world.moved_at.pop((name, node.name), None)
 
 
 def _change_role(_world: LawfulWorld, node: Node, _names: list[str], which: int) -> None:

@@ -585,3 +585,32 @@ def test_stages_that_are_edited_before_the_release_starts_are_the_ones_that_coun
     world.pass_time(5 * MINUTE)
     status = world.status("v1")
     assert (status.phase, len(status.stages), status.counts.done) == (Phase.SUCCEEDED, after, "2/2")
+
+
+def test_the_soak_begins_anew_after_a_box_that_comes_late() -> None:
+    world = world_of([1, 1, 1])
+    world.cut("tc-002-scan-0")
+    soaking = {"stages": [{"name": "rest", "soak": "10m"}], "offline": {"minOnline": "50%"}}
+    world.release("v1", {**ONE_STAGE, **soaking, "budget": {"maxParallelSites": "100%"}})
+    world.pass_time(9 * MINUTE)
+    assert world.status("v1").phase is Phase.SOAKING
+    world.heal("tc-002-scan-0")
+    world.run(lambda w: bool(w.nodes["tc-002-scan-0"].wanted), MINUTE)
+    moved = world.now
+    world.pass_time(HOUR)
+    passed = world.status("v1").stages[0].passed_at
+    assert passed is not None
+    assert passed - moved >= 10 * MINUTE
+
+
+def test_a_box_that_only_comes_and_goes_does_not_make_the_soak_longer() -> None:
+    world = world_of([1, 1])
+    world.release("v1", {**ONE_STAGE, "stages": [{"name": "rest", "soak": "10m"}]})
+    world.pass_time(5 * MINUTE)
+    since = world.status("v1").stages[0].soak_since
+    assert since is not None
+    world.cut("tc-001-scan-0")
+    world.pass_time(MINUTE)
+    world.heal("tc-001-scan-0")
+    world.pass_time(MINUTE)
+    assert world.status("v1").stages[0].soak_since == since
