@@ -163,6 +163,12 @@ class Selector(Part):
             requirement.matches(labels) for requirement in self.match_expressions
         )
 
+    def words(self) -> str:
+        """Return the selector as kubectl writes it; at most 200 characters, to be part of a sentence."""
+        parts = [f"{key}={value}" for key, value in self.match_labels.items()]
+        parts += [" ".join((one.key, one.operator, *one.values)) for one in self.match_expressions]
+        return ", ".join(parts)[:200]
+
 
 class ConditionStatus(StrEnum):
     """Kubernetes' three-valued truth."""

@@ -10,7 +10,7 @@ from cloud.rollout.books import UNSETTLED, Books, State
 from cloud.rollout.checks import Objection, release_objection
 from cloud.rollout.release import OfflinePolicy, Stage
 from cloud.rollout.snapshot import Snapshot
-from cloud.rollout.stages import choose_sites, stage_map
+from cloud.rollout.stages import choose_sites, selects_nothing, stage_map
 from cloud.rollout.status import Breach, StagePhase, StageStatus, Waiting
 
 
@@ -49,7 +49,7 @@ def advance(
         if not forth or not snapshot.boxes:  # a stage of nothing would pass, and the boxes to come would have none
             return Progress(tuple(held), index, None, books, tuple(notes))
         if before.started_at is None:
-            if objection := unapproved(snapshot, stage):
+            if objection := not_startable(snapshot, held, index):
                 return Progress(tuple(held), index, objection, books, tuple(notes))
             sites = choose_sites(snapshot, held, index)
             held[index] = before.model_copy(update={"phase": StagePhase.ROLLING, "started_at": now, "sites": sites})
@@ -78,8 +78,24 @@ def _just_moved(snapshot: Snapshot) -> frozenset[str]:
     )
 
 
-def unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:
-    """Object while a stage that needs a person's approval has none."""
+def not_startable(snapshot: Snapshot, stages: Sequence[StageStatus], index: int) -> Objection | None:
+    """Object while a stage whose turn has come cannot start: it would be empty by mistake, or is not approved."""
+    return _without_site(snapshot, stages, index) or _unapproved(snapshot, snapshot.release.spec.stages[index])
+
+
+def _without_site(snapshot: Snapshot, stages: Sequence[StageStatus], index: int) -> Objection | None:
+    stage = snapshot.release.spec.stages[index]
+    if stage.selector is None or not selects_nothing(snapshot, stages, index):
+        return None
+    correct = "create a new EdgeRelease" if snapshot.status.started_at else "correct it in spec.stages"
+    hint = (
+        f"Stage {stage.name}: its selector ({stage.selector.words()}) matches no box of this release, so nothing would "
+        f"be tried in it: label the nodes that it means, or {correct}."
+    )
+    return Objection(Waiting.NO_SITE, hint)
+
+
+def _unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:
     control = snapshot.release.spec.control
     if not stage.approval or control.emergency or any(given.stage == stage.name for given in control.approvals):
         return None

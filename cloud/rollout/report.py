@@ -82,6 +82,8 @@ def _stage_phase(outcome: Outcome) -> Phase:
     if outcome.moving or outcome.books.boxes(State.UPDATING):
         return Phase.ROLLING
     reasons = {objection.reason for objection in outcome.objections}
+    if Waiting.NO_SITE in reasons and outcome.progress.current == 0:
+        return Phase.PENDING
     if Waiting.APPROVAL in reasons:
         return Phase.AWAITING_APPROVAL
     if Waiting.SOAK in reasons:

@@ -40,14 +40,27 @@ def choose_sites(snapshot: Snapshot, stages: Sequence[StageStatus], index: int) 
     """
     if index == len(stages) - 1:
         return ()
-    stage = snapshot.release.spec.stages[index]
-    taken = {site for before in stages[:index] for site in before.sites}
-    sites = dict(snapshot.by_site())
+    stage, taken, sites = snapshot.release.spec.stages[index], _taken(stages, index), dict(snapshot.by_site())
     room = stage.up_to.of(len(sites)) - len(taken & sites.keys())
     candidates = sorted(
         (_dark_share(boxes), site) for site, boxes in sites.items() if site not in taken and _selected(stage, boxes)
     )
     return tuple(sorted(site for _, site in candidates[: max(0, room)]))
+
+
+def selects_nothing(snapshot: Snapshot, stages: Sequence[StageStatus], index: int) -> bool:
+    """Tell whether a stage that is about to start has room for sites, yet a selector that matches no box at all.
+
+    A stage may be empty because those before it have reached its ``upTo`` or have all the sites it selects.
+    """
+    stage, sites = snapshot.release.spec.stages[index], dict(snapshot.by_site())
+    if any(_selected(stage, boxes) for boxes in sites.values()):
+        return False
+    return len(_taken(stages, index) & sites.keys()) < stage.up_to.of(len(sites))
+
+
+def _taken(stages: Sequence[StageStatus], index: int) -> set[str]:
+    return {site for before in stages[:index] for site in before.sites}
 
 
 def _dark_share(boxes: Sequence[Box]) -> float:

@@ -59,6 +59,7 @@ class Waiting(StrEnum):
 
     WINDOW = "Window"
     APPROVAL = "Approval"
+    NO_SITE = "NoSite"  # the selector of a stage matches no box
     SOAK = "Soak"
     BUDGET = "Budget"
     HEALTH = "Health"

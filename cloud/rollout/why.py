@@ -11,10 +11,10 @@ from cloud.rollout.checks import Attempt, Visit, box_objection, release_objectio
 from cloud.rollout.effort import online_time
 from cloud.rollout.observe import goes_back
 from cloud.rollout.ownership import owner, snapshot
-from cloud.rollout.progress import unapproved
+from cloud.rollout.progress import not_startable
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.stages import stage_map, standing_stages
-from cloud.rollout.status import Effort, StagePhase, StageStatus
+from cloud.rollout.status import Effort, StagePhase, StageStatus, Waiting
 from cloud.rollout.trouble import trouble
 
 
@@ -140,8 +140,10 @@ def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: dat
 def _not_started(snap: Snapshot, stages: tuple[StageStatus, ...], index: int) -> Finding:
     name = snap.release.name
     first = next(place for place, stage in enumerate(stages) if stage.phase is not StagePhase.PASSED)
-    if objection := unapproved(snap, snap.release.spec.stages[first]) if stages[first].started_at is None else None:
-        return _find(snap, objection.reason, objection.hint, command=f"approve {name} --stage {stages[first].name}")
+    if objection := not_startable(snap, stages, first) if stages[first].started_at is None else None:
+        asked = objection.reason is Waiting.APPROVAL
+        command = f"approve {name} --stage {stages[first].name}" if asked else f"status {name}"
+        return _find(snap, objection.reason, objection.hint, command=command)
     ahead = f"stage {stages[first].name} is {stages[first].phase}"
     message = f"the box's stage, {stages[index].name} at the latest, has not started: {ahead}"
     return _find(snap, "StageNotStarted", message, command=f"status {name}")

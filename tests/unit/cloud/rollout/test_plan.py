@@ -614,3 +614,47 @@ def test_a_box_that_only_comes_and_goes_does_not_make_the_soak_longer() -> None:
     world.heal("tc-001-scan-0")
     world.pass_time(MINUTE)
     assert world.status("v1").stages[0].soak_since == since
+
+
+MISSPELT = {"name": "canary", "selector": {"matchLabels": {"canary": "ture"}}, "soak": "0s"}
+
+
+def test_a_canary_whose_selector_matches_nothing_holds_the_release_up_until_it_does() -> None:
+    world = world_of([1, 1])
+    world.release("v1", {**ONE_STAGE, "stages": [MISSPELT, {"name": "rest", "soak": "0s"}]})
+    world.pass_time(HOUR)
+    status = world.status("v1")
+    assert (status.phase, status.started_at, everywhere(world)) == (Phase.PENDING, None, [set(), set()])
+    assert status.waiting_on is not None
+    assert status.waiting_on.reason is Waiting.NO_SITE
+    assert status.message.startswith("Stage canary: its selector (canary=ture) matches no box of this release")
+    assert status.message.endswith("label the nodes that it means, or correct it in spec.stages.")
+    world.nodes["tc-001-scan-0"].extra["canary"] = "ture"
+    world.pass_time(SECOND)
+    assert everywhere(world) == [set(), {"v1"}]
+
+
+def test_a_later_stage_whose_selector_matches_nothing_holds_the_release_up_too() -> None:
+    world = world_of([1, 1, 1])
+    stages = [{"name": "first", "upTo": 1, "soak": "0s"}, MISSPELT, {"name": "rest"}]
+    world.release("v1", {**ONE_STAGE, "stages": stages})
+    world.pass_time(HOUR)
+    status = world.status("v1")
+    assert (status.phase, status.counts.done) == (Phase.ROLLING, "1/3")
+    assert status.message.endswith("or create a new EdgeRelease.")
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        [{"name": "first", "upTo": 1}, {"name": "second", "upTo": "10%"}],
+        [{"name": "first", "upTo": 1}, {**MISSPELT, "upTo": "10%"}],
+        [{"name": "first", "upTo": 5}, {"name": "second", "upTo": 9}],
+        [{**MISSPELT, "selector": {"matchLabels": {"edgefleet.io/site": "tc-000"}}, "name": n} for n in ("a", "b")],
+    ],
+)
+def test_a_stage_is_empty_without_objection_where_those_before_it_have_its_sites(early: list[dict[str, Any]]) -> None:
+    world = world_of([1, 1, 1, 1, 1])
+    world.release("v1", {**ONE_STAGE, "stages": [{"soak": "0s", **one} for one in [*early, {"name": "rest"}]]})
+    world.pass_time(HOUR)
+    assert (world.status("v1").phase, world.status("v1").counts.done) == (Phase.SUCCEEDED, "5/5")

@@ -183,3 +183,12 @@ def test_a_preview_that_takes_too_many_turns_is_broken_off_and_says_so(monkeypat
     world.release("2.0", QUICK)
     found = seen(world)
     assert (len(found.steps), found.blocked) == (1, "the preview was broken off after 2 turns of the planner")
+
+
+def test_a_stage_that_selects_no_box_blocks_the_preview_and_says_why() -> None:
+    world = settled([1, 1])
+    canary = {"name": "canary", "selector": {"matchLabels": {"canary": "ture"}}}
+    world.release("2.0", {**QUICK, "stages": [canary, {"name": "rest"}]})
+    foretold = seen(world)
+    assert (foretold.steps, [pause.reason for pause in foretold.pauses]) == ((), [Waiting.NO_SITE])
+    assert foretold.blocked.startswith("Stage canary: its selector (canary=ture) matches no box")

@@ -235,3 +235,13 @@ def test_a_release_that_nobody_has_looked_at_is_told_as_not_ready() -> None:
     fleet = replace(fleet, standings=(fleet.standings[0], replace(fleet.standings[1], variants=())))
     finding = explain(fleet, the_box(world, "tc-000-scan-0"), world.now).findings[0]
     assert (finding.reason, finding.command) == ("NotReady", "doctor")
+
+
+def test_a_box_behind_a_stage_that_selects_nothing_is_told_so() -> None:
+    world = settled([1])
+    canary = {"name": "canary", "selector": {"matchExpressions": [{"key": "lab", "operator": "In", "values": ["a"]}]}}
+    world.release("2.0", {**QUICK, "stages": [canary, {"name": "rest"}]})
+    world.turn()
+    finding = only(asked(world, "tc-000-scan-0"))
+    assert (finding.reason, finding.command) == ("NoSite", "status 2.0")
+    assert "(lab In a)" in finding.message
