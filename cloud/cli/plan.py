@@ -151,7 +151,7 @@ def _with(mirror: Mirror, release: Release, now: datetime) -> Fleet:
         identity = {"uid": known.mark.uid, "created": known.created, "generation": known.generation + 1}
         release = release.model_copy(update=identity)
     if status.template is None:
-        status = begin(release, status, predecessor(older, held.daemon_sets), None)
+        status = begin(release, status, predecessor(older, held.daemon_sets, held.fleet.boxes), None)
     rendered = render(release.namespace, release.spec.workload, status.template or {})
     standing = Standing(release, status, tuple(one.hash for one in rendered))
     others = (one for one in held.fleet.standings if one.release.name != release.name)

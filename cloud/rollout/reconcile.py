@@ -149,7 +149,7 @@ class Look:
             return self._fail(view, view.problem)
         if stands or impossible(view):
             return view
-        before = predecessor(older, self.held.daemon_sets)
+        before = predecessor(older, self.held.daemon_sets, self.held.fleet.boxes)
         try:
             pinned = self.registry.pin(image_of(release, before))
             status = begin(release, view.status, before, pinned)

@@ -143,7 +143,9 @@ class Workload(Part):
     ]
     image: Annotated[
         ImageReference | None,
-        Field(description="Image; alone, it keeps the pod template of the previous release of this workload."),
+        Field(
+            description="Image; alone, it keeps the pod template of the newest release that completed, or what runs."
+        ),
     ] = None
     template: Annotated[
         dict[str, Any] | None,

@@ -1,5 +1,6 @@
 """How a release begins: which pod template it settles on, once for all its boxes; or why it cannot be carried out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any, Final
 from cloud.fleet.resource import Condition, ConditionStatus, settle_condition
 from cloud.rollout.actions import Note
 from cloud.rollout.conditions import conditions_of
-from cloud.rollout.release import Release
+from cloud.rollout.release import Abort, Release
+from cloud.rollout.snapshot import Box
 from cloud.rollout.status import Phase, ReleaseStatus
 from cloud.rollout.template import EXCLUSIVE_MARK, VERSION_LABEL, WORKLOAD_LABEL, render, resolve
 from cloud.rollout.views import DaemonSetView, ReleaseView
@@ -39,16 +41,37 @@ def settled(view: ReleaseView) -> bool:
     return status.started_at is not None or status.observed_generation == view.generation
 
 
-def predecessor(older: Sequence[ReleaseView], daemon_sets: Sequence[DaemonSetView]) -> Predecessor:
-    """Return what came before: the newest older release that has begun, else the newest DaemonSet of the workload.
+def predecessor(
+    older: Sequence[ReleaseView], daemon_sets: Sequence[DaemonSetView], boxes: Sequence[Box]
+) -> Predecessor:
+    """Return what came before: the newest release that has completed, else what most boxes run, else what is newest.
 
-    ``older``: the releases of the workload before this one, oldest first.
+    A release that failed, or was stopped or taken back, is no example to follow, nor is a version that only such ones
+    brought. ``older``: the releases of the workload before this one, oldest first.
     """
-    for view in reversed(older):
-        if view.status.template is not None:
-            return Predecessor(view.mark.key[1], view.status.template)
-    newest = max(daemon_sets, key=lambda one: (one.created, one.version), default=None)
-    return Predecessor(newest.release, _unrendered(newest.template)) if newest is not None else Predecessor()
+    good = [view for view in older if view.status.template is not None and not _bad(view)]
+    if completed := [view for view in good if view.status.completed_at is not None]:
+        return _followed(completed[-1])
+    by_version = {one.hash: view for view in good for one in view.rendered}
+    spoilt = {one.hash for view in older if _bad(view) for one in view.rendered} - by_version.keys()
+    running = Counter(version for box in boxes for version in box.versions if box.runs(version))
+    known = [one for one in daemon_sets if one.version not in spoilt]
+    most = max(known, key=lambda one: (running[one.version], one.created, one.version), default=None)
+    if good and (most is None or not running[most.version]):
+        return _followed(good[-1])
+    if most is not None and most.version in by_version:
+        return _followed(by_version[most.version])
+    return Predecessor(most.release, _unrendered(most.template)) if most is not None else Predecessor()
+
+
+def _bad(view: ReleaseView) -> bool:
+    """Tell whether the release did not turn out well, and never will."""
+    ended = view.release is not None and view.release.spec.control.abort is Abort.ROLLBACK
+    return view.status.phase is Phase.FAILED or view.status.breach is not None or ended
+
+
+def _followed(view: ReleaseView) -> Predecessor:
+    return Predecessor(view.mark.key[1], view.status.template)
 
 
 def image_of(release: Release, before: Predecessor) -> str:

@@ -192,7 +192,7 @@ class ReleaseStatus(Part):
     ] = None
     version: Annotated[str, Field(max_length=10, description="Hash of the rendered template.")] = ""
     previous_release: Annotated[
-        str, Field(max_length=253, description="The release of this workload that was newest before.")
+        str, Field(max_length=253, description="The release before it, whose pod template an image alone keeps.")
     ] = ""
     started_at: Annotated[datetime | None, Field(description="When it started; absent: not yet.")] = None
     completed_at: Annotated[datetime | None, Field(description="When all stages had passed; absent: not yet.")] = None

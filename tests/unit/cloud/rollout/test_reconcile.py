@@ -680,3 +680,69 @@ def test_a_cutover_that_works_with_the_edited_template_is_not_judged_by_the_one_
     edited(fake, workload={"name": "scan", "template": plain, "cutover": "Surge"}, control={})
     look(fake)
     assert status(fake, "one")["phase"] == "Rolling"
+
+
+def template(mark: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"mark": mark}}, "spec": {"containers": [{"name": "scan", "image": "scan:1"}]}}
+
+
+def of_template(mark: str) -> dict[str, Any]:
+    return {"workload": {"name": "scan", "template": template(mark)}}
+
+
+def mark_of(fake: FakeCluster, name: str) -> str:
+    return str(status(fake, name)["template"]["metadata"]["labels"]["mark"])
+
+
+BREACH = {"at": "2026-03-02T11:10:00Z", "stage": "all", "failed": 1, "attempted": 1, "message": "1 of 1"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "change"),
+    [
+        ({}, {"phase": "Failed"}),
+        ({}, {"breach": BREACH}),
+        ({"control": {"abort": "Rollback"}}, {}),
+        ({}, {}),
+    ],
+    ids=["refused", "breached", "rolled back", "not completed"],
+)
+def test_an_image_keeps_the_template_of_the_newest_release_that_completed(
+    spec: dict[str, Any], change: dict[str, Any]
+) -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release("one", spec=of_template("good")))
+    now = settle(fake)
+    begun = {"template": template("bad"), "startedAt": "2026-03-02T11:10:00Z", "observedGeneration": 1, **change}
+    later = raw_release("two", created="2026-03-02T11:10:00Z", spec=of_template("bad") | spec, status=begun)
+    fake.create(Kind.RELEASE, later)
+    fake.create(Kind.RELEASE, raw_release("three", created="2026-03-02T11:30:00Z"))
+    look(fake, now)
+    assert (mark_of(fake, "three"), status(fake, "three")["previousRelease"]) == ("good", "one")
+
+
+def test_where_no_release_has_completed_an_image_keeps_the_template_that_most_boxes_run() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release("one", spec=of_template("running") | {"control": {"paused": True}}))
+    fake.create(Kind.DAEMON_SET, raw_daemon_set("old", template=template("old"), created="2026-03-02T11:59:00Z"))
+    look(fake)
+    labels = {f"run.edgefleet.io/scan.{status(fake, 'one')['version']}": ""}
+    for name in ("box-1", "box-2"):
+        fake.create(Kind.NODE, raw_node(name, labels=labels))
+    fake.create(Kind.NODE, raw_node("box-3", labels={"run.edgefleet.io/scan.old": ""}))
+    follow_labels(fake)
+    asking = {"control": {"paused": True}}
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z", spec=asking))
+    look(fake)
+    assert (mark_of(fake, "two"), status(fake, "two")["previousRelease"]) == ("running", "one")
+
+
+def test_a_version_that_only_a_failed_release_made_is_no_example() -> None:
+    fake = cluster()
+    failed = {"template": template("bad"), "phase": "Failed", "observedGeneration": 1}
+    fake.create(Kind.RELEASE, raw_release("one", spec=of_template("bad"), status=failed))
+    (view,) = held(fake).releases()
+    fake.create(Kind.DAEMON_SET, raw_daemon_set(view.rendered[-1].hash, template=template("bad")))
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    look(fake)
+    assert status(fake, "two").get("previousRelease", "") == ""
