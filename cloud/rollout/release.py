@@ -280,7 +280,8 @@ class Offline(Part):
         IntOrPercent, Field(description="Share of a stage's boxes that must have been attempted before it may pass.")
     ] = Share(80, percent=True)
     catch_up_for: Annotated[
-        Duration, Field(description="How long a dark box is waited for; then it is expired, and reported once.")
+        Duration,
+        Field(description="How long a dark box is waited for; then it is expired: told once, and moved if it returns."),
     ] = timedelta(days=30)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from cloud.fleet.scalars import format_duration
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import State
 from cloud.rollout.budget import under_way
@@ -55,7 +56,7 @@ def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[Release
     )
     conditions = conditions_of(status, now)
     notes = (_phase_note(phase, message),) if phase is not known.phase else ()
-    return status.model_copy(update={"conditions": conditions}), notes
+    return status.model_copy(update={"conditions": conditions}), (*notes, *_expiry_notes(snapshot, outcome))
 
 
 def _phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
@@ -129,6 +130,19 @@ _LAST_WORDS: Final = {
 def _phase_note(phase: Phase, message: str) -> Note:
     bad = {Phase.PAUSED, Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.HALTED, Phase.FAILED}
     return Note(phase.value, message, Severity.WARNING if phase in bad else Severity.NORMAL)
+
+
+def _expiry_notes(snapshot: Snapshot, outcome: Outcome) -> tuple[Note, ...]:
+    """Return what to tell once dark boxes are not waited for any more: of the first ones, not of each."""
+    expired = outcome.books.boxes(State.EXPIRED)
+    if not expired or snapshot.status.counts.expired:
+        return ()
+    limit = format_duration(snapshot.release.spec.offline.catch_up_for)
+    shown = ", ".join(expired[:_SHOWN]) + (" and others" if len(expired) > _SHOWN else "")
+    message = (
+        f"Dark for longer than offline.catchUpFor ({limit}) and not waited for any more, yet moved on return: {shown}."
+    )
+    return (Note("BoxesExpired", message, Severity.WARNING),)
 
 
 def _stage_name(progress: Progress) -> str:

@@ -91,7 +91,9 @@ class Counts(Part):
     failed: Annotated[Number, Field(description="Did not become healthy, and are not back on the old version.")] = 0
     deferred: Annotated[Number, Field(description="Dark; moved when they return.")] = 0
     rolled_back: Annotated[Number, Field(description="Back on the version they ran before.")] = 0
-    expired: Annotated[Number, Field(description="Dark for longer than offline.catchUpFor.")] = 0
+    expired: Annotated[
+        Number, Field(description="Dark for longer than offline.catchUpFor: not waited for, yet moved if they return.")
+    ] = 0
     skipped: Annotated[Number, Field(description="Dark, and left as they are.")] = 0
     excluded: Annotated[Number, Field(description="Matched by targets.selector, yet left out; not targeted.")] = 0
     done: Annotated[str, Field(max_length=32, description="Succeeded of targeted, for people: 87/412.")] = "0/0"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
+from cloud.fleet.scalars import format_duration
 from cloud.rollout.books import State, books
 from cloud.rollout.budget import open_ledger
 from cloud.rollout.checks import Attempt, Visit, box_objection, release_objection, site_objection
@@ -173,10 +174,9 @@ def _not_now(snap: Snapshot, box: Box, state: State) -> Finding:
     offline = snap.release.spec.offline
     match state:
         case State.EXPIRED:
-            reason, message = (
-                "Expired",
-                f"dark for longer than offline.catchUpFor ({offline.catch_up_for.days}d): given up",
-            )
+            limit = format_duration(offline.catch_up_for)
+            reason = "Expired"
+            message = f"dark for longer than offline.catchUpFor ({limit}): not waited for any more, yet moved on return"
         case State.SKIPPED:
             reason, message = "Skipped", "dark when its turn came, and offline.policy Skip leaves it as it is"
         case _ if not box.online:

@@ -218,6 +218,10 @@ def test_a_box_that_was_dark_too_long_is_expired_and_still_moved_when_it_returns
     world.release("v1", {**ONE_STAGE, "offline": {"catchUpFor": "1h", "minOnline": 1}})
     world.pass_time(2 * HOUR)
     assert (world.status("v1").counts.expired, world.status("v1").phase) == (1, Phase.SUCCEEDED)
+    told = [note.message for _, _, note in world.notes if note.reason == "BoxesExpired"]
+    assert told == [
+        "Dark for longer than offline.catchUpFor (1h) and not waited for any more, yet moved on return: tc-001-scan-0."
+    ]
     world.heal("tc-001-scan-0")
     world.pass_time(MINUTE)
     assert world.status("v1").counts.done == "2/2"

@@ -166,14 +166,22 @@ def test_a_release_whose_status_cannot_be_read_is_said_to_keep_the_box() -> None
     assert (told.owner, told.wanted, [one.reason for one in told.findings]) == ("v1", "", ["StatusUnreadable"])
 
 
-@pytest.mark.parametrize(("offline", "reason"), [({"policy": "Skip"}, "Skipped"), ({"catchUpFor": "1h"}, "Expired")])
-def test_a_box_that_is_not_waited_for_is_told_why(offline: dict[str, str], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("offline", "reason", "words"),
+    [
+        ({"policy": "Skip"}, "Skipped", "leaves it as it is"),
+        ({"catchUpFor": "1h"}, "Expired", "offline.catchUpFor (1h): not waited for any more, yet moved on return"),
+    ],
+)
+def test_a_box_that_is_not_waited_for_is_told_why(offline: dict[str, str], reason: str, words: str) -> None:
     world = settled([1, 1])
     world.cut("tc-000-scan-0")
     world.release("2.0", {**ONE_STAGE, "offline": {"minOnline": 0, **offline}})
     world.turn()
     world.now += 2 * HOUR
-    assert only(asked(world, "tc-000-scan-0")).reason == reason
+    finding = only(asked(world, "tc-000-scan-0"))
+    assert finding.reason == reason
+    assert words in finding.message
 
 
 def test_a_box_between_dead_neighbours_is_told_whom_it_waits_for() -> None:
