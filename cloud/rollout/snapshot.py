@@ -73,6 +73,8 @@ class Standing:
 
     def version_for(self, box: Box) -> str:
         """Return the version this release wants on that box."""
+        if self.leaves(box):
+            return next(one for one in self.variants if one in box.versions)
         overrides = self.release.spec.workload.overrides
         for override, version in zip(overrides, self.variants, strict=False):
             if override.selector.matches(box.labels):
@@ -81,7 +83,20 @@ class Standing:
 
     def brought(self, box: Box) -> bool:
         """Tell whether it was this release that moved the box to the version it wants there."""
-        return box.moved_by[:1] == (self.release.uid,) and self.version_for(box) in box.versions
+        return self._moved_last(box) and self.version_for(box) in box.versions
+
+    def concerns(self, box: Box) -> bool:
+        """Tell whether the box is one of its targets, or left them in the middle of a surge."""
+        return self.release.spec.targets.include(box.labels) or self.leaves(box)
+
+    def leaves(self, box: Box) -> bool:
+        """Tell whether the box is no target any more, but still has two versions by this release, which ends that."""
+        if len(box.versions) < 2 or not self._moved_last(box) or box.versions.isdisjoint(self.variants):  # noqa: PLR2004
+            return False
+        return not self.release.spec.targets.include(box.labels)
+
+    def _moved_last(self, box: Box) -> bool:
+        return box.moved_by[:1] == (self.release.uid,)
 
 
 @dataclass(frozen=True, slots=True)

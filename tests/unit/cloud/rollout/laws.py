@@ -103,6 +103,10 @@ def counts_add_up(world: World, release: Release, decided: Plan) -> None:
         assert counts.targeted == total(counts), f"law 1: {what}: {counts}"
         assert counts.done == f"{counts.succeeded}/{counts.targeted}", f"law 1: {what}: {counts}"
     matching = sum(release.spec.targets.selector.matches(node.labels) for node in world.nodes.values())
+    matching += sum(
+        owner(world, node) == release.name and not release.spec.targets.selector.matches(node.labels)
+        for node in world.nodes.values()
+    )
     assert status.counts.targeted + status.counts.excluded == matching, f"law 1: {matching} match: {status.counts}"
     if all(stage.started_at for stage in status.stages):
         for state in ("targeted", *STATES):
@@ -274,7 +278,7 @@ def owner(world: World, node: Node) -> str | None:
     """Return the newest release in force that targets the box, or a stopped one that has brought it its version."""
     for name in world.newest_first():
         release, status = world.releases[name]
-        if not release.spec.targets.include(node.labels):
+        if not release.spec.targets.include(node.labels) and not leaves(world, name, node):
             continue
         stopped = status.breach is not None or release.spec.control.abort is not None
         overtaken = status.phase is Phase.SUPERSEDED and status.completed_at is None
@@ -284,11 +288,20 @@ def owner(world: World, node: Node) -> str | None:
     return None
 
 
-def newest_everywhere(world: World) -> None:
+def leaves(world: World, name: str, node: Node) -> bool:
+    """Tell whether the box is no target of the release any more, but still has two versions at its hand."""
+    if world.releases[name][0].spec.targets.include(node.labels) or len(node.wanted) == 1:
+        return False
+    return node.movers[-1:] == [name] and world.version_for(name, node) in node.wanted
+
+
+def newest_everywhere(world: LawfulWorld) -> None:
     """Hold each box to the newest release in force once all is over; excused is where it failed or was taken back."""
     for node in world.nodes.values():
         name = owner(world, node)
         if name is None:
+            tried = any(node.name in status.boxes for _, status in world.releases.values())
+            assert len(node.wanted) <= 1 or tried or node.name in world.touched_by_hand, f"surge left on {node.name}"
             continue
         release, status = world.releases[name]
         stopped = status.breach is not None or release.spec.control.abort is not None or status.completed_at is None

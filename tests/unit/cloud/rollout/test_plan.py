@@ -662,3 +662,21 @@ def test_a_stage_is_empty_without_objection_where_those_before_it_have_its_sites
     world.release("v1", {**ONE_STAGE, "stages": [{"soak": "0s", **one} for one in [*early, {"name": "rest"}]]})
     world.pass_time(HOUR)
     assert (world.status("v1").phase, world.status("v1").counts.done) == (Phase.SUCCEEDED, "5/5")
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_box_that_leaves_the_targets_in_the_middle_of_a_surge_is_not_left_with_two_versions(*, bad: bool) -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE, exclusive=False)
+    world.pass_time(5 * MINUTE)
+    node = world.nodes["tc-000-scan-0"]
+    overrides = [{"selector": {"matchLabels": {"edgefleet.io/role": "scan"}}, "args": ["x"]}]
+    workload = {"name": "scan", "image": "scan:1", "overrides": overrides}
+    world.bad = {("*", "v2")} if bad else set()
+    world.release("v2", {**ONE_STAGE, "workload": workload}, exclusive=False, same_as="v1")
+    world.turn()
+    assert node.wanted == {"v1", "v2"}
+    node.role = "belt"
+    world.pass_time(5 * MINUTE)
+    assert node.wanted == ({"v1"} if bad else {"v2"})
+    assert world.status("v2").counts.targeted == 0

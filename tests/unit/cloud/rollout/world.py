@@ -104,7 +104,10 @@ class World:
 
     def version_for(self, name: str, node: Node) -> str:
         """Return the version that a release wants on a box."""
-        overrides = self.releases[name][0].spec.workload.overrides
+        spec = self.releases[name][0].spec
+        if not spec.targets.include(node.labels):  # it was moved, and its labels have changed
+            return next((one for one in self.variants_of(name) if one in node.wanted), "")
+        overrides = spec.workload.overrides
         matching = (n for n, one in enumerate(overrides) if one.selector.matches(node.labels))
         return self.variants_of(name)[next(matching, -1)]
 
