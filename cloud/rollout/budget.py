@@ -32,6 +32,10 @@ class Ledger:
             return refusal
         if box.versions and not down(box):
             beside = any(box.runs(version) for version in after)
+            if not beside and not self.limits[group]:
+                return (
+                    "Nothing that goes down while it changes is moved (budget.maxUnavailablePerSite 0): allow 1 or more"
+                )
             spent = len((self.changing if beside else self.down)[group] - {box.name})
             limit = max(1, self.limits[group]) if beside else self.limits[group]
             if spent >= limit:

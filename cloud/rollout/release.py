@@ -217,7 +217,7 @@ class Budget(Part):
         Field(
             description=(
                 "Boxes of the same role at a site that may be down for any reason, already dead ones included. "
-                "A site of one box may proceed."
+                "A site of one box may proceed. With 0 only a surge, which takes nothing down, moves a box that works."
             )
         ),
     ] = Share(1)

@@ -36,6 +36,11 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
         )
     if image and "@" not in image:
         yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."
+    if spec.budget.max_unavailable_per_site.value == 0 and _exclusive(snapshot):
+        yield (
+            "budget.maxUnavailablePerSite is 0 and a box is down while this version takes the place of another: no box "
+            "that works is moved; allow 1 or more."
+        )
     if alone := _single_box_sites(snapshot):
         yield f"{len(alone)} sites have a single box of its role, which is down during a cutover: {_list(alone)}."
     if blind := sites_without_zone(spec.windows, {box.site for box in snapshot.boxes}, snapshot.zones):
@@ -51,10 +56,13 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
 
 
 def _single_box_sites(snapshot: Snapshot) -> list[str]:
-    exclusive = any(snapshot.versions[one].exclusive for one in snapshot.standing.variants if one in snapshot.versions)
-    if not exclusive:
+    if not _exclusive(snapshot):
         return []
     return sorted({box.site for box in snapshot.boxes if len(snapshot.neighbours[box.site, box.role]) == 1})
+
+
+def _exclusive(snapshot: Snapshot) -> bool:
+    return any(snapshot.versions[one].exclusive for one in snapshot.standing.variants if one in snapshot.versions)
 
 
 def _list(names: Iterable[str]) -> str:

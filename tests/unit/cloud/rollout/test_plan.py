@@ -680,3 +680,17 @@ def test_a_box_that_leaves_the_targets_in_the_middle_of_a_surge_is_not_left_with
     world.pass_time(5 * MINUTE)
     assert node.wanted == ({"v1"} if bad else {"v2"})
     assert world.status("v2").counts.targeted == 0
+
+
+def test_where_no_box_may_be_down_a_box_that_would_go_down_is_not_moved_and_a_person_is_told_why() -> None:
+    world = world_of([2])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.release("v2", {**ONE_STAGE, "budget": {"maxUnavailablePerSite": 0}})
+    world.pass_time(MINUTE)
+    status = world.status("v2")
+    assert everywhere(world) == [{"v1"}, {"v1"}]
+    assert status.message == (
+        "Nothing that goes down while it changes is moved (budget.maxUnavailablePerSite 0): allow 1 or more."
+    )
+    assert status.warnings[0].startswith("budget.maxUnavailablePerSite is 0")
