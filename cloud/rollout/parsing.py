@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -26,6 +25,7 @@ from cloud.rollout.template import (
     render,
     resolve,
 )
+from cloud.rollout.unchecked import MOST, dict_at, dicts_at, number_at, once, strings_at, text_at, time_at
 from cloud.rollout.views import (
     MOVED_PREFIX,
     PREVIOUS_PREFIX,
@@ -53,19 +53,19 @@ def parse(kind: Kind, raw: Raw) -> View:
 
 def mark(raw: Raw) -> Mark:
     """Return which object this is, and which state of it."""
-    meta = _dict(raw, "metadata")
-    revision = _text(meta, "resourceVersion")
+    meta = dict_at(raw, "metadata")
+    revision = text_at(meta, "resourceVersion")
     return Mark(
-        (_text(meta, "namespace"), _once(_text(meta, "name"))),
-        _text(meta, "uid"),
+        (text_at(meta, "namespace"), once(text_at(meta, "name"))),
+        text_at(meta, "uid"),
         int(revision) if revision.isdecimal() else 0,
     )
 
 
 def _node(raw: Raw) -> NodeView:
-    meta = _dict(raw, "metadata")
-    labels = _strings(meta, "labels")
-    annotations = _strings(meta, "annotations")
+    meta = dict_at(raw, "metadata")
+    labels = strings_at(meta, "labels")
+    annotations = strings_at(meta, "annotations")
     return NodeView(
         mark=mark(raw),
         labels=labels,
@@ -78,10 +78,10 @@ def _node(raw: Raw) -> NodeView:
 
 
 def _ready_sign(raw: Raw) -> ReadySign:
-    created = _time(_dict(raw, "metadata"), "creationTimestamp") or _EPOCH
-    for condition in _dicts(_dict(raw, "status"), "conditions"):
+    created = time_at(dict_at(raw, "metadata"), "creationTimestamp") or _EPOCH
+    for condition in dicts_at(dict_at(raw, "status"), "conditions"):
         if condition.get("type") == "Ready":
-            return ReadySign(condition.get("status") == "True", _time(condition, "lastTransitionTime") or created)
+            return ReadySign(condition.get("status") == "True", time_at(condition, "lastTransitionTime") or created)
     return ReadySign(ready=False, since=created)
 
 
@@ -95,30 +95,30 @@ def _versions(labels: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def _below(prefix: str, texts: Mapping[str, str]) -> dict[str, str]:
-    return {_once(key[len(prefix) :]): value for key, value in texts.items() if key.startswith(prefix)}
+    return {once(key[len(prefix) :]): value for key, value in texts.items() if key.startswith(prefix)}
 
 
 def _lists(prefix: str, texts: Mapping[str, str], most: int) -> dict[str, tuple[str, ...]]:
     found = _below(prefix, texts).items()
-    return {name: tuple(_once(one) for one in listed.split(",")[:most] if one) for name, listed in found}
+    return {name: tuple(once(one) for one in listed.split(",")[:most] if one) for name, listed in found}
 
 
 def _pod(raw: Raw) -> PodView:
-    meta, spec, status = _dict(raw, "metadata"), _dict(raw, "spec"), _dict(raw, "status")
-    labels = _strings(meta, "labels")
-    containers = [*_dicts(status, "initContainerStatuses"), *_dicts(status, "containerStatuses")]
+    meta, spec, status = dict_at(raw, "metadata"), dict_at(raw, "spec"), dict_at(raw, "status")
+    labels = strings_at(meta, "labels")
+    containers = [*dicts_at(status, "initContainerStatuses"), *dicts_at(status, "containerStatuses")]
     trouble, detail = _trouble(status, containers)
     return PodView(
         mark=mark(raw),
         workload=labels.get(WORKLOAD_LABEL, ""),
-        node=_text(spec, "nodeName") or _meant_for(spec),
+        node=text_at(spec, "nodeName") or _meant_for(spec),
         pod=Pod(
-            name=_text(meta, "name"),
+            name=text_at(meta, "name"),
             version=labels.get(VERSION_LABEL, ""),
             ready=_is_ready(status),
-            restarts=min(sum(_number(one, "restartCount") for one in containers), _MOST),
+            restarts=min(sum(number_at(one, "restartCount") for one in containers), MOST),
             ending="deletionTimestamp" in meta,
-            bound=bool(_text(spec, "nodeName")),
+            bound=bool(text_at(spec, "nodeName")),
             pulled=bool(containers) and all(_was_started(one) for one in containers),
             trouble=trouble,
             detail=detail,
@@ -127,19 +127,21 @@ def _pod(raw: Raw) -> PodView:
 
 
 def _was_started(container: Raw) -> bool:
-    state = _dict(container, "state")
-    return bool(state.keys() & {"running", "terminated"} or _dict(container, "lastState"))
+    state = dict_at(container, "state")
+    return bool(state.keys() & {"running", "terminated"} or dict_at(container, "lastState"))
 
 
 def _is_ready(status: Raw) -> bool:
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in _dicts(status, "conditions"))
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in dicts_at(status, "conditions"))
 
 
 def _meant_for(spec: Raw) -> str:
     """Return the node that a DaemonSet's unbound pod waits for; empty if it says none."""
-    rules = _dict(_dict(_dict(spec, "affinity"), "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution")
-    for term in _dicts(rules, "nodeSelectorTerms"):
-        for wanted in _dicts(term, "matchFields"):
+    rules = dict_at(
+        dict_at(dict_at(spec, "affinity"), "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    for term in dicts_at(rules, "nodeSelectorTerms"):
+        for wanted in dicts_at(term, "matchFields"):
             values = wanted.get("values")
             if wanted.get("key") == "metadata.name" and isinstance(values, list) and values:
                 return str(values[0])
@@ -149,17 +151,17 @@ def _meant_for(spec: Raw) -> str:
 def _trouble(status: Raw, containers: Iterable[Raw]) -> tuple[str, str]:
     """Return why a pod is not well, as a CamelCase reason and as it was told; empty if nothing is wrong."""
     for container in containers:
-        waiting = _dict(_dict(container, "state"), "waiting")
-        if waiting and (reason := _text(waiting, "reason")) not in _BUSY:
-            return reason[:64], (_text(waiting, "message") or _last_end(container))[:500]
-        ended = _dict(_dict(container, "state"), "terminated")
+        waiting = dict_at(dict_at(container, "state"), "waiting")
+        if waiting and (reason := text_at(waiting, "reason")) not in _BUSY:
+            return reason[:64], (text_at(waiting, "message") or _last_end(container))[:500]
+        ended = dict_at(dict_at(container, "state"), "terminated")
         if ended.get("exitCode"):
-            return (_text(ended, "reason") or "Error")[:64], f"exit code {ended['exitCode']}"
+            return (text_at(ended, "reason") or "Error")[:64], f"exit code {ended['exitCode']}"
     if status.get("phase") == "Failed":
-        return (_text(status, "reason") or "Failed")[:64], _text(status, "message")[:500]
-    for one in _dicts(status, "conditions"):
+        return (text_at(status, "reason") or "Failed")[:64], text_at(status, "message")[:500]
+    for one in dicts_at(status, "conditions"):
         if one.get("type") == "PodScheduled" and one.get("status") == "False":
-            return (_text(one, "reason") or "Unschedulable")[:64], _text(one, "message")[:500]
+            return (text_at(one, "reason") or "Unschedulable")[:64], text_at(one, "message")[:500]
     return "", ""
 
 
@@ -167,16 +169,16 @@ _BUSY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})  # on its
 
 
 def _last_end(container: Raw) -> str:
-    ended = _dict(_dict(container, "lastState"), "terminated")
+    ended = dict_at(dict_at(container, "lastState"), "terminated")
     return f"exit code {ended['exitCode']}" if "exitCode" in ended else ""
 
 
 def _daemon_set(raw: Raw) -> DaemonSetView:
-    meta = _dict(raw, "metadata")
-    labels, annotations = _strings(meta, "labels"), _strings(meta, "annotations")
+    meta = dict_at(raw, "metadata")
+    labels, annotations = strings_at(meta, "labels"), strings_at(meta, "annotations")
     workload, version = labels.get(WORKLOAD_LABEL, ""), labels.get(VERSION_LABEL, "")
-    template = _dict(_dict(raw, "spec"), "template")
-    chosen = _dict(_dict(template, "spec"), "nodeSelector")
+    template = dict_at(dict_at(raw, "spec"), "template")
+    chosen = dict_at(dict_at(template, "spec"), "nodeSelector")
     settled = annotations.get(GENERATION_ANNOTATION, "1")
     return DaemonSetView(
         mark=mark(raw),
@@ -184,52 +186,52 @@ def _daemon_set(raw: Raw) -> DaemonSetView:
         version=version,
         exclusive=annotations.get(EXCLUSIVE_MARK) == "true",
         release=annotations.get(RELEASE_ANNOTATION, ""),
-        created=_time(meta, "creationTimestamp") or _EPOCH,
+        created=time_at(meta, "creationTimestamp") or _EPOCH,
         template=template,
-        ours=_text(meta, "name") == f"{workload}-{version}"
+        ours=text_at(meta, "name") == f"{workload}-{version}"
         and RELEASE_ANNOTATION in annotations
         and node_label(workload, version) in chosen,
-        generation=_number(meta, "generation") or 1,
+        generation=number_at(meta, "generation") or 1,
         settled=int(settled) if settled.isdecimal() else 0,
     )
 
 
 def _site(raw: Raw) -> SiteView:
-    name = _text(_dict(raw, "spec"), "timeZone")
+    name = text_at(dict_at(raw, "spec"), "timeZone")
     return SiteView(mark(raw), name if name and zone_of(name) is not None else "")
 
 
 def _box(raw: Raw) -> BoxView:
     try:
-        spec = BoxSpec.model_validate(_dict(raw, "spec"))
+        spec = BoxSpec.model_validate(dict_at(raw, "spec"))
     except ValidationError:
         spec = None
     try:
-        status = BoxStatus.model_validate(_dict(raw, "status"))
+        status = BoxStatus.model_validate(dict_at(raw, "status"))
     except ValidationError:
         status = BoxStatus()
-    return BoxView(mark(raw), spec, status, _number(_dict(raw, "metadata"), "generation"))
+    return BoxView(mark(raw), spec, status, number_at(dict_at(raw, "metadata"), "generation"))
 
 
 def _release(raw: Raw) -> ReleaseView:
-    meta = _dict(raw, "metadata")
-    created = _time(meta, "creationTimestamp") or _EPOCH
-    number = _number(meta, "generation")
+    meta = dict_at(raw, "metadata")
+    created = time_at(meta, "creationTimestamp") or _EPOCH
+    number = number_at(meta, "generation")
     release, problem = None, ""
     try:
         release = Release(
-            namespace=_text(meta, "namespace"),
-            name=_text(meta, "name"),
-            uid=_text(meta, "uid"),
+            namespace=text_at(meta, "namespace"),
+            name=text_at(meta, "name"),
+            uid=text_at(meta, "uid"),
             created=created,
             generation=number,
-            spec=ReleaseSpec.model_validate(_dict(raw, "spec")),
+            spec=ReleaseSpec.model_validate(dict_at(raw, "spec")),
         )
     except ValidationError as wrong:
         problem = _first_problem(wrong)
     status, unreadable = ReleaseStatus(), ""
     try:
-        status = ReleaseStatus.model_validate(_dict(raw, "status"))
+        status = ReleaseStatus.model_validate(dict_at(raw, "status"))
     except ValidationError as wrong:  # to begin anew would forget failures, approvals and soaks
         unreadable = _first_problem(wrong, "status")
     rendered: tuple[Rendered, ...] = ()
@@ -239,7 +241,7 @@ def _release(raw: Raw) -> ReleaseView:
             rendered = render(release.namespace, release.spec.workload, resolve(settled, None))
         except SpecError as wrong:
             problem = f"status.template: {wrong}"
-    workload = _text(_dict(_dict(raw, "spec"), "workload"), "name")
+    workload = text_at(dict_at(dict_at(raw, "spec"), "workload"), "name")
     return ReleaseView(mark(raw), workload, created, number, release, status, rendered, problem, unreadable)
 
 
@@ -258,47 +260,3 @@ _PARSERS: Final[Mapping[Kind, Callable[[Raw], View]]] = {
     Kind.BOX: _box,
     Kind.RELEASE: _release,
 }
-
-
-def _dict(raw: Raw, name: str) -> dict[str, Any]:
-    found = raw.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _dicts(raw: Raw, name: str) -> list[dict[str, Any]]:
-    found = raw.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _text(raw: Raw, name: str) -> str:
-    found = raw.get(name)
-    return found if isinstance(found, str) else ""
-
-
-_MOST: Final = 2**31 - 1  # of anything that is counted; the API's integers go no further where it is honest
-
-
-def _number(raw: Raw, name: str) -> int:
-    """Return a count: what is none, or below 0, is 0."""
-    found = raw.get(name)
-    return min(max(found, 0), _MOST) if isinstance(found, int) else 0
-
-
-def _strings(raw: Raw, name: str) -> dict[str, str]:
-    """Return a map of strings; ten thousand nodes share most keys and values, so each is kept once."""
-    pairs = _dict(raw, name).items()
-    return {_once(key): _once(value) for key, value in pairs if isinstance(value, str)}
-
-
-def _time(raw: Raw, name: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(_text(raw, name))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-@lru_cache(maxsize=50_000)
-def _once(text: str) -> str:
-    """Return the first string seen that equals this one."""
-    return text
