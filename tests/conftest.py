@@ -18,8 +18,9 @@ pytest_plugins = ["tests.programs"]  # builds what a cluster is made of
 
 FAST_FIRST = ("unit", "contract", "scenario", "cluster", "browser")  # folders; what lies in tests/ itself goes before
 LONGEST_FIRST = ("rig", "real box", "cli", "shared", "hundred", "operator")  # groups; the other clusters come after
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a run in the background, whose programs would inherit that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:  # a run in the background, whose programs would inherit that
+        signal.signal(number, signal.default_int_handler)
 os.environ.pop("COLUMNS", None)  # xdist tells its processes one, by which our programs would wrap their lines
 
 settings.register_profile("default", deadline=None)  # the machine is shared; a slow example is no wrong example
