@@ -29,12 +29,15 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", default=SECTIONS, choices=SECTIONS, help="default: all")
     parser.add_argument("--output", type=Path, default=TREE / "build" / "bench.json", help="where the figures go")
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
+    say = _speaker()
     with tempfile.TemporaryDirectory(prefix="edgefleet-bench-") as folder:
         for section in options.sections:
-            figures += _section(section, Path(folder), _speaker())
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps([one.dump() for one in figures], indent=2) + "\n")
+            for figure in _section(section, Path(folder), say):
+                figures.append(figure)  # told and kept at once: the whole takes long, and may be broken off
+                options.output.write_text(json.dumps([one.dump() for one in figures], indent=2) + "\n")
+                say(Step(f"{figure.name}: {figure.value:.4g} {figure.unit}"))
     show(figures)
     sys.exit(0 if all(one.ok for one in figures) else 1)
 
