@@ -1,12 +1,13 @@
 """The options that every command shares, and what the exit codes mean."""
 
 import inspect
-import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
+
+from cloud.fleet.resource import is_name
 
 EXIT_CODES: Final = "Exit codes: 0 done, 1 failed or answered with no, 2 wrong usage."
 
@@ -23,20 +24,19 @@ def help_text(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("Examples:", "\b\nExamples:")
 
 
-_PART: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
+_LONGEST_NAME: Final = 253  # of a release or a node, which is a DNS subdomain: names with dots between them
 
 
 def namespace_name(text: str | None) -> str | None:
     """Pass on what can be the name of a namespace, which becomes a part of a path. Raises typer.BadParameter."""
-    if text is not None and not re.fullmatch(_PART, text):
+    if text is not None and not is_name(text):
         raise typer.BadParameter(f"{text!r}: write lower-case letters, digits and dashes, at most 63, such as sorting")
     return text
 
 
 def object_name(text: str) -> str:
     """Pass on what can be the name of a release or a node, as ``namespace_name`` does. Raises typer.BadParameter."""
-    if not _SUBDOMAIN.fullmatch(text):
+    if len(text) > _LONGEST_NAME or not all(map(is_name, text.split("."))):
         raise typer.BadParameter(f"{text!r}: write lower-case letters, digits, dashes and dots, such as scan-2-4-0")
     return text
 

@@ -167,9 +167,9 @@ class Look:
         Raises SpecError if the API server does not want the template.
         """
         own = {one.hash for one in view.rendered}
-        carried = {version for box in (*self.held.fleet.boxes, *self.held.fleet.unfit) for version in box.versions}
-        wanted = {version for move in decided.moves for version in move.add}
-        wanted |= own if decided.status.phase not in OVER else own & carried
+        if decided.status.phase in OVER:
+            own &= self._carried()
+        wanted = own.union(*(move.add for move in decided.moves))
         lacks = history.lacking(self.held.daemon_sets, views, wanted)
         for answer in self._write([lack.write for lack in lacks]):
             wrong = isinstance(answer, Refused) and not isinstance(answer, Forbidden)
@@ -178,6 +178,10 @@ class Look:
             if isinstance(answer, Exception):
                 raise answer
         self._tell(view, [lack.note for lack in lacks if lack.found and lack.found.changed])
+
+    def _carried(self) -> set[str]:
+        """Return the versions that the labels of any box ask for."""
+        return {version for box in (*self.held.fleet.boxes, *self.held.fleet.unfit) for version in box.versions}
 
     def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
         """Write the status, then move the boxes, then tell; return the release as it now stands."""

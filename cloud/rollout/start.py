@@ -13,7 +13,7 @@ from cloud.rollout.conditions import conditions_of
 from cloud.rollout.release import Abort, Release
 from cloud.rollout.snapshot import Box
 from cloud.rollout.status import Phase, ReleaseStatus
-from cloud.rollout.template import EXCLUSIVE_MARK, VERSION_LABEL, WORKLOAD_LABEL, render, resolve
+from cloud.rollout.template import EXCLUSIVE_MARK, VERSION_LABEL, WORKLOAD_LABEL, main_container, render, resolve
 from cloud.rollout.views import DaemonSetView, ReleaseView
 
 _OUR_LABELS: Final = frozenset({WORKLOAD_LABEL, VERSION_LABEL, EXCLUSIVE_MARK})
@@ -76,10 +76,9 @@ def _followed(view: ReleaseView) -> Predecessor:
 
 def image_of(release: Release, before: Predecessor) -> str:
     """Return the image reference that the release means, as written. Raises SpecError."""
-    containers = resolve(release.spec.workload, before.template)["spec"]["containers"]
-    name = release.spec.workload.name
-    main = next((one for one in containers if one.get("name") == name), containers[0])
-    return str(main.get("image") or "")
+    workload = release.spec.workload
+    containers = resolve(workload, before.template)["spec"]["containers"]
+    return str(main_container(containers, workload.name).get("image") or "")
 
 
 def begin(release: Release, status: ReleaseStatus, before: Predecessor, pinned: str | None) -> ReleaseStatus:

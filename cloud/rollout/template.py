@@ -54,7 +54,7 @@ def resolve(workload: Workload, previous: Mapping[str, Any] | None) -> dict[str,
         raise SpecError(f"{_PATH}.spec.restartPolicy: must be Always or absent: pods on boxes know no other")
     containers = template["spec"]["containers"]
     if workload.image is not None:
-        _main_container(containers, workload.name)["image"] = workload.image
+        main_container(containers, workload.name)["image"] = workload.image
     for index, container in enumerate(containers):
         if not container.get("image"):
             raise SpecError(
@@ -152,7 +152,7 @@ def _minimal(workload: Workload) -> dict[str, Any]:
     return {"metadata": {}, "spec": spec}  # on KubeEdge a pod that mounts a token may hang a minute; it asked for none
 
 
-def _main_container(containers: list[dict[str, Any]], workload: str) -> dict[str, Any]:
+def main_container(containers: list[dict[str, Any]], workload: str) -> dict[str, Any]:
     """Return the container named after the workload, or the first."""
     return next((one for one in containers if one.get("name") == workload), containers[0])
 
@@ -160,7 +160,7 @@ def _main_container(containers: list[dict[str, Any]], workload: str) -> dict[str
 def _overridden(base: Mapping[str, Any], workload: str, override: Override) -> dict[str, Any]:
     """Return the template with one override applied to its main container."""
     template = deepcopy(dict(base))
-    container = _main_container(template["spec"]["containers"], workload)
+    container = main_container(template["spec"]["containers"], workload)
     if override.env:
         names = {variable.name for variable in override.env}
         kept = [one for one in container.get("env") or [] if one.get("name") not in names]

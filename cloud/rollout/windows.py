@@ -11,9 +11,7 @@ from cloud.rollout.release import Day, Window
 
 SITE_ZONE: Final = "Site"
 _DAYS: Final = tuple(Day)
-_LOOK_AHEAD: Final = timedelta(
-    days=15
-)  # the change of the clock may swallow a weekly window once, so two weeks and a day
+_LOOK_AHEAD: Final = timedelta(days=15)  # a change of the clock may swallow a weekly window: two weeks and a day
 
 
 class NoZone(Exception):  # noqa: N818 - it states what the site lacks
