@@ -8,9 +8,10 @@ from random import uniform
 from typing import Final
 
 from cloud.cli.kube import Api, Gone, Json, NotFound
-from cloud.cli.output import complain, some
+from cloud.cli.output import complain
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.resource import API_VERSION, SITE_LABEL
+from cloud.fleet.wording import some
 from cloud.rollout import control
 from cloud.rollout.cluster import RESOURCES
 from cloud.rollout.connectivity import NodeReady

@@ -146,15 +146,3 @@ def clock(moment: datetime, now: datetime) -> str:
     """Write a moment in the reader's own time zone, with the day if it is not today."""
     local = moment.astimezone()
     return f"{local:%H:%M:%S}" if local.date() == now.astimezone().date() else f"{local:%a %d %b %H:%M}"
-
-
-def many(number: int, thing: str) -> str:
-    """Write a number of things: ``1 box``, ``3 boxes``, ``2 sites``."""
-    plural = "es" if thing.endswith("x") else "s"
-    return f"{number} {thing}{'' if number == 1 else plural}"
-
-
-def some(names: Sequence[str], limit: int = 6) -> str:
-    """Write the first names, and how many there are beyond."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -19,6 +19,7 @@ from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output, na
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import SITE_LABEL
 from cloud.fleet.scalars import parse_duration
+from cloud.fleet.wording import many, some
 from cloud.rollout.draft import Draft, read_draft
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.preview import Preview, Step, preview
@@ -166,7 +167,7 @@ def _strangers(api: Api, release: Release) -> tuple[str, ...]:
     names = [name for name, labels in gather.strangers(api) if release.spec.targets.include(labels)]
     if not names:
         return ()
-    return (f"matched, but without a label {SITE_LABEL}, so no boxes: {output.some(names)}",)
+    return (f"matched, but without a label {SITE_LABEL}, so no boxes: {some(names)}",)
 
 
 def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
@@ -184,7 +185,7 @@ def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
         verdict = Text(f"would come to a stop after {length}", "red")
     else:
         verdict = Text(f"would take about {length}, each box {output.span(span)} from cutover to ready", "green")
-    size = f"{output.many(seen.boxes, 'box')} at {output.many(seen.sites, 'site')}"
+    size = f"{many(seen.boxes, 'box')} at {many(seen.sites, 'site')}"
     yield Text.assemble(title, f": {size}; ", verdict)
     if seen.blocked:
         yield Text(f"Blocked: {seen.blocked}", "red")
@@ -234,7 +235,7 @@ def _facts(seen: Preview, began: datetime) -> Iterator[tuple[str, str | Text]]:
     )
     for label, names in named:
         if names:
-            yield label, f"{len(names)}: {output.some(names)}"
+            yield label, f"{len(names)}: {some(names)}"
     for warning in seen.status.warnings:
         yield "Warning", Text(warning, "yellow")
 

@@ -10,9 +10,11 @@ from rich.text import Text
 
 from cloud.cli import output
 from cloud.cli.gather import Seen
+from cloud.fleet.wording import many, some
 from cloud.rollout.advice import Advice, advise
 from cloud.rollout.release import ReleaseSpec
 from cloud.rollout.status import Phase, ReleaseStatus, StageStatus, WaitingOn
+from cloud.rollout.template import main_container
 
 WORST_FIRST: Final = (
     Phase.FAILED,
@@ -115,7 +117,7 @@ def progress_line(one: Seen, now: datetime) -> str:
 def _title(one: Seen, now: datetime) -> Text:
     release = one.release
     workload = release.spec.workload
-    brings = one.status.resolved_image or workload.image or image_in(workload.template) or "its template"
+    brings = one.status.resolved_image or workload.image or image_in(workload.template, workload.name) or "its template"
     return Text.assemble(
         (release.name, "bold"),
         f" in {release.namespace}: {release.spec.workload.name} → {brings}, created "
@@ -123,10 +125,10 @@ def _title(one: Seen, now: datetime) -> Text:
     )
 
 
-def image_in(template: Mapping[str, Any] | None) -> str:
+def image_in(template: Mapping[str, Any] | None, workload: str) -> str:
     """Return the image of a pod template's main container; empty where there is none."""
-    containers = ((template or {}).get("spec") or {}).get("containers") or [{}]
-    return str(containers[0].get("image") or "")
+    containers = ((template or {}).get("spec") or {}).get("containers")
+    return str(main_container(containers, workload).get("image") or "") if containers else ""
 
 
 def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:
@@ -135,7 +137,7 @@ def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:
     for position, wanted in enumerate(spec.stages):
         stage = known.get(wanted.name, StageStatus(name=wanted.name))
         counts, last = stage.counts, position == len(spec.stages) - 1
-        sites = output.some(stage.sites, 3) or ("all others" if last else f"up to {wanted.up_to}, chosen at its start")
+        sites = some(stage.sites, 3) or ("all others" if last else f"up to {wanted.up_to}, chosen at its start")
         since = stage.passed_at or stage.soak_since or stage.started_at
         rows.append(
             [
@@ -158,7 +160,7 @@ def _facts(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield "Boxes", _figures(status)
     yield from _hindrances(one, now)
     for group in status.failures:
-        told = f": {output.many(group.boxes, 'box')}, for example {group.example}: {group.message}"
+        told = f": {many(group.boxes, 'box')}, for example {group.example}: {group.message}"
         yield "Failure", Text.assemble((group.cause, "red"), told)
     for warning in status.warnings:
         yield "Warning", Text(warning, "yellow")
@@ -167,7 +169,7 @@ def _facts(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
     if status.previous_release:
         yield "Before it", status.previous_release
     if left_out := status.counts.excluded:
-        yield "Excluded", f"{output.many(left_out, 'box')} matched, but left out or of a newer release"
+        yield "Excluded", f"{many(left_out, 'box')} matched, but left out or of a newer release"
 
 
 def _hindrances(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
@@ -202,6 +204,6 @@ def _figures(status: ReleaseStatus) -> str:
 
 def _waiting(waiting: WaitingOn, now: datetime) -> str:
     until = f", until {output.clock(waiting.until, now)}" if waiting.until else ""  # else somebody has to act
-    boxes = f"; {output.some(waiting.boxes)}" if waiting.boxes else ""
+    boxes = f"; {some(waiting.boxes)}" if waiting.boxes else ""
     since = f"{output.clock(waiting.since, now)} ({output.span(now - waiting.since)})"
     return f"{waiting.reason} since {since}{until}{boxes}"

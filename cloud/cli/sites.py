@@ -17,6 +17,7 @@ from cloud.fleet.errors import SpecError, Unavailable
 from cloud.fleet.imports import Import, Wish, compare, decode, read
 from cloud.fleet.resource import API_VERSION
 from cloud.fleet.site import SiteSpec
+from cloud.fleet.wording import many
 
 SITES: Final = f"/apis/{API_VERSION}/edgesites"
 IMPORTER: Final = "edgefleet-import"  # owner of what it writes, beside people and GitOps tools
@@ -75,9 +76,10 @@ def _agree(file: Path, sites: int, *, yes: bool) -> None:
     """Ask whether to go on. Raises SpecError if there is nobody to ask, typer.Abort if the answer is no."""
     if yes:
         return
+    wanted = many(sites, "site")
     if not sys.stdin.isatty():
-        raise SpecError(f"{file}: {sites} sites would be written, and nobody is there to ask: add --yes, or --dry-run")
-    typer.confirm(f"Write these {sites} sites?", abort=True, err=True)
+        raise SpecError(f"{file}: {wanted} would be written, and nobody is there to ask: add --yes, or --dry-run")
+    typer.confirm(f"Write {wanted}?", abort=True, err=True)
 
 
 def _apply(work: tuple[Wish, ...], write: Callable[[Wish], object]) -> None:

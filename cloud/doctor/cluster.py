@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from cloud.doctor.findings import Finding, Level, some
+from cloud.doctor.findings import Finding, Level
 from cloud.fleet.resource import GROUP, NAME_SPELLED, SITE_LABEL, is_name
 from cloud.fleet.site import zone_of
+from cloud.fleet.wording import some
 
 OLDEST_MINOR: Final = 29  # the first Kubernetes 1.x whose CEL rules in custom resources are stable
 NEWEST_OLDER_KUBELET: Final = 3  # minors a kubelet may be behind its API server, by Kubernetes' version skew policy

@@ -33,9 +33,3 @@ class Finding:
             "why": self.why,
             "nextStep": self.next_step,
         }
-
-
-def some(names: tuple[str, ...], most: int = 5) -> str:
-    """Write names for a sentence: the first few, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

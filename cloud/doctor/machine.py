@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cloud.doctor.findings import Finding, Level, some
+from cloud.doctor.findings import Finding, Level
+from cloud.fleet.wording import some
 
 GIB: Final = 1 << 30
 OLDEST_PYTHON: Final = (3, 11)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloud.fleet.wording import many
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import Effort
 
@@ -39,7 +40,7 @@ class Ledger:
             spent = len((self.changing if beside else self.down)[group] - {box.name})
             limit = max(1, self.limits[group]) if beside else self.limits[group]
             if spent >= limit:
-                return f"{spent} boxes at {box.site} are down or being changed (budget.maxUnavailablePerSite)"
+                return f"{many(spent, 'box')} down or being changed at {box.site} (budget.maxUnavailablePerSite)"
         self.enter(box)
         return ""
 
@@ -47,7 +48,7 @@ class Ledger:
         """Return what forbids to change anything at the site, to end a sentence; "": nothing does."""
         if site in self.busy_sites or len(self.busy_sites) < self.site_limit:
             return ""
-        return f"{len(self.busy_sites)} sites are being changed already (budget.maxParallelSites)"
+        return f"{many(len(self.busy_sites), 'site')} being changed already (budget.maxParallelSites)"
 
     def lost(self) -> frozenset[Group]:
         """Return where boxes that are down by no hand of ours use up the whole budget."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from cloud.fleet.errors import SpecError
+from cloud.fleet.wording import many
 from cloud.rollout.moves import way_back
 from cloud.rollout.release import Abort, Approval, Release
 from cloud.rollout.snapshot import Fleet
@@ -85,7 +86,7 @@ def consequence(status: ReleaseStatus, how: Abort, emptied: int | None = None) -
             return f"{_back(touched, emptied)}; windows and soak are ignored"
         case Abort.HALT:
             left = counts.targeted - touched
-            stay = "1 box stays" if touched == 1 else f"{touched} boxes stay"
+            stay = f"{many(touched, 'box')} {'stays' if touched == 1 else 'stay'}"
             return f"{stay} on the new version, {left} on the old one; no box is moved any more"
         case _:
             assert_never(how)
@@ -107,7 +108,7 @@ def _back(touched: int, emptied: int | None) -> str:
         return f"{told}, and one that ran nothing before will run nothing"
     if not emptied:
         return told
-    bare = f"{'1 box' if emptied == 1 else f'{emptied} boxes'} ran nothing before and will run nothing"
+    bare = f"{many(emptied, 'box')} ran nothing before and will run nothing"
     return f"{told}; {bare}" if going > 0 else bare
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud.fleet.scalars import Share
+from cloud.fleet.wording import many, some
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import UNSETTLED, Books, State
 from cloud.rollout.checks import Objection, release_objection
@@ -53,7 +54,8 @@ def advance(
                 return Progress(tuple(held), index, objection, books, tuple(notes))
             sites = choose_sites(snapshot, held, index)
             held[index] = before.model_copy(update={"phase": StagePhase.ROLLING, "started_at": now, "sites": sites})
-            notes.append(Note("StageStarted", f"Stage {stage.name} started{_where(sites)}."))
+            where = f" at {some(sites)}" if sites else ""
+            notes.append(Note("StageStarted", f"Stage {stage.name} started{where}."))
         stage_by_site = stage_map(held)
         names = [box.name for box in snapshot.boxes if stage_by_site[box.site] == index]
         if before.started_at is None:
@@ -163,15 +165,10 @@ def _too_few_online(snapshot: Snapshot, stage: Stage, states: Mapping[str, State
     if not states or offline.min_online.reached_by(attempted, len(states)):
         return None
     hint = (
-        f"Stage {stage.name}: {attempted} of {len(states)} boxes could be attempted, "
+        f"Stage {stage.name}: {attempted} of {many(len(states), 'box')} could be attempted, "
         f"offline.minOnline asks for {offline.min_online}."
     )
     return Objection(Waiting.MIN_ONLINE, hint, boxes=(dark,) if dark else ())
 
 
 _ATTEMPTED = frozenset({State.SUCCEEDED, State.FAILED, State.ROLLED_BACK})
-
-
-def _where(sites: tuple[str, ...]) -> str:
-    shown = ", ".join(sites[:5])
-    return f" at {shown}{' and others' if len(sites) > 5 else ''}" if sites else ""  # noqa: PLR2004 - fits a line

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from cloud.fleet.scalars import format_duration
+from cloud.fleet.wording import many
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import State
 from cloud.rollout.budget import under_way
@@ -102,27 +103,28 @@ def _retreat_phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
 def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: WaitingOn | None) -> str:
     """Return the one sentence that answers: what now?"""
     counts, name = outcome.books.total, snapshot.release.name
+    done = f"{counts.done} boxes done"
     if phase in _LAST_WORDS:
-        return _LAST_WORDS[phase].format(done=counts.done, failed=counts.failed, back=counts.rolled_back)
+        return _LAST_WORDS[phase].format(done=done, failed=counts.failed, back=counts.rolled_back)
     if phase is Phase.CATCHING_UP:
         following = counts.pending + counts.updating
         parts = (
             f"{following} follow now" if following else "",
             f"{counts.deferred} when they return" if counts.deferred else "",
         )
-        return f"All stages passed, {counts.done} boxes done; {', '.join(filter(None, parts))}."
+        return f"All stages passed, {done}; {', '.join(filter(None, parts))}."
     if phase is Phase.ROLLING_BACK:
-        return f"{len(outcome.moving)} boxes are going back, {counts.rolled_back} are back."
+        return f"{many(len(outcome.moving), 'box')} going back, {counts.rolled_back} back already."
     if waiting is not None:
         return waiting.hint
     stage = _stage_name(outcome.progress)
-    return f"{counts.done} boxes done, {counts.updating} on their way; edgefleet watch {name} follows stage {stage}."
+    return f"{done}, {counts.updating} on the way; edgefleet watch {name} follows stage {stage}."
 
 
 _LAST_WORDS: Final = {
-    Phase.SUCCEEDED: "All stages passed, {done} boxes done, {failed} failed.",
+    Phase.SUCCEEDED: "All stages passed, {done}, {failed} failed.",
     Phase.ROLLED_BACK: "All boxes within reach run what they ran before; {back} went back, {failed} failed.",
-    Phase.HALTED: "Ended by a person with {done} boxes done; every box was left as it was.",
+    Phase.HALTED: "Ended by a person with {done}; every box was left as it was.",
     Phase.SUPERSEDED: "A newer release of this workload has taken over its boxes.",
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from cloud.fleet.wording import many
 from cloud.rollout.books import State
 from cloud.rollout.checks import Objection
 from cloud.rollout.connectivity import STEADY_AFTER
@@ -61,8 +62,8 @@ def _hint(reason: Waiting, boxes: tuple[str, ...]) -> str:
     if not boxes:
         return "No box matches spec.targets: check the labels of the nodes."
     if reason is Waiting.HEALTH:
-        return f"{len(boxes)} boxes are on their way to healthy: edgefleet why {boxes[0]}"
-    return f"{len(boxes)} boxes are dark and are moved when they return: edgefleet why {boxes[0]}"
+        return f"{many(len(boxes), 'box')} on the way to healthy: edgefleet why {boxes[0]}"
+    return f"{many(len(boxes), 'box')} dark, moved on return: edgefleet why {boxes[0]}"
 
 
 def _moments(snapshot: Snapshot, status: ReleaseStatus, now: datetime) -> Iterator[datetime]:

@@ -1,12 +1,13 @@
 """What a person should know of a release before it goes wrong."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Final
 
 from cloud.fleet.resource import NAME_SPELLED, SITE_LABEL
 from cloud.fleet.scalars import format_duration
+from cloud.fleet.wording import many, some
 from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.status import MOST_TRIED, Effort
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
@@ -31,8 +32,8 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
         )
     if snapshot.unfit:
         yield (
-            f"{len(snapshot.unfit)} boxes are left alone: their label {SITE_LABEL} is no name of a site; "
-            f"{NAME_SPELLED.words}: {_list(snapshot.unfit)}."
+            f"{many(len(snapshot.unfit), 'box')} left alone, for the label {SITE_LABEL} is no name of a site; "
+            f"{NAME_SPELLED.words}: {some(snapshot.unfit)}."
         )
     if image and "@" not in image:
         yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."
@@ -42,9 +43,10 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
             "that works is moved; allow 1 or more."
         )
     if alone := _single_box_sites(snapshot):
-        yield f"{len(alone)} sites have a single box of its role, which is down during a cutover: {_list(alone)}."
+        yield f"{many(len(alone), 'site')} with a single box of its role, down during a cutover: {some(alone)}."
     if blind := sites_without_zone(spec.windows, {box.site for box in snapshot.boxes}, snapshot.zones):
-        yield f"{len(blind)} sites have no time zone, so windows in it never open; create EdgeSites: {_list(blind)}."
+        sites = many(len(blind), "site")
+        yield f"{sites} without a time zone, so windows there never open; create EdgeSites: {some(blind)}."
     if spec.health.timeout < PATIENT:
         timeout = format_duration(spec.health.timeout)
         yield f"health.timeout {timeout} is short: KubeEdge may keep a box silent for a minute; give it 2m or more."
@@ -63,8 +65,3 @@ def _single_box_sites(snapshot: Snapshot) -> list[str]:
 
 def _exclusive(snapshot: Snapshot) -> bool:
     return any(snapshot.versions[one].exclusive for one in snapshot.standing.variants if one in snapshot.versions)
-
-
-def _list(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -135,7 +135,7 @@ def test_at_a_terminal_the_answer_decides(importer: Importer, answer: str, writt
         output, _ = run.communicate(timeout=SOON)
     os.close(ours)
     os.close(theirs)
-    assert b"Write these 1 sites?" in output
+    assert b"Write 1 site?" in output
     assert sorted(importer.kept) == written
     assert run.returncode == (0 if written else 1)
 

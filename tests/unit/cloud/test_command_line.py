@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cloud.__main__ import app
 from cloud.cli import output, report
 from cloud.cli.gather import Seen
+from cloud.fleet.wording import many, some
 from cloud.rollout.release import Release, ReleaseSpec
 from cloud.rollout.status import Breach, Counts, Phase, ReleaseStatus, StagePhase, StageStatus, Waiting, WaitingOn
 
@@ -127,9 +128,9 @@ def test_a_moment_is_told_with_its_day_unless_it_is_today() -> None:
 
 
 def test_numbers_and_names_read_as_people_write_them() -> None:
-    assert (output.many(1, "box"), output.many(2, "box"), output.many(0, "site")) == ("1 box", "2 boxes", "0 sites")
-    assert output.some(["a", "b"], 2) == "a, b"
-    assert output.some(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert (many(1, "box"), many(2, "box"), many(0, "site")) == ("1 box", "2 boxes", "0 sites")
+    assert some(["a", "b"], 2) == "a, b"
+    assert some(["a", "b", "c"], 2) == "a, b and 1 more"
 
 
 def test_json_writes_moments_as_the_resources_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,10 +209,18 @@ def test_completion_is_installed_only_under_the_name_that_the_shell_sees(name: s
 
 @pytest.mark.parametrize(
     ("template", "image"),
-    [(None, ""), ({}, ""), ({"spec": {"containers": [{"name": "scan", "image": "scan:2"}, {"image": "b"}]}}, "scan:2")],
+    [
+        (None, ""),
+        ({}, ""),
+        ({"spec": {"containers": [{"image": "scan:2"}, {"name": "proxy", "image": "proxy:1"}]}}, "scan:2"),
+        (
+            {"spec": {"containers": [{"name": "log", "image": "log:1"}, {"name": "scan", "image": "scan:2"}]}},
+            "scan:2",
+        ),
+    ],
 )
 def test_a_release_is_told_by_the_image_of_its_template(template: dict[str, Any] | None, image: str) -> None:
-    assert report.image_in(template) == image
+    assert report.image_in(template, "scan") == image
 
 
 def test_a_line_of_a_watch_says_where_the_release_stands() -> None:

@@ -19,7 +19,7 @@ from cloud.doctor.cluster import (
     lacks,
     no_cluster,
 )
-from cloud.doctor.findings import Finding, Level, some
+from cloud.doctor.findings import Finding, Level
 from cloud.doctor.kube import OPERATOR_NEEDS, examine_cluster
 from cloud.doctor.machine import GIB, MachineFacts, judge_machine
 from cloud.doctor.procfs import EDGE_BOX_PACKAGES, examine_machine
@@ -189,11 +189,6 @@ def test_whatever_is_wrong_comes_with_a_reason_and_a_next_step(findings: tuple[F
 )
 def test_a_definition_may_hold_more_than_ours_but_not_less(expected: Any, found: Any, path: str) -> None:  # noqa: ANN401 - JSON
     assert lacks(expected, found) == path
-
-
-def test_a_long_list_of_names_is_cut_and_counted() -> None:
-    assert some(("a", "b")) == "a, b"
-    assert some(("a", "b", "c"), most=2) == "a, b and 1 more"
 
 
 def test_a_finding_for_programs_uses_the_words_of_the_api() -> None:

@@ -17,7 +17,7 @@ def warnings(world: World, resolved: str = "") -> list[str]:
 def test_sites_of_a_single_box_are_named_if_the_box_goes_down() -> None:
     world = world_of([1, 2])
     world.release("v1")
-    assert warnings(world) == ["1 sites have a single box of its role, which is down during a cutover: tc-000."]
+    assert warnings(world) == ["1 site with a single box of its role, down during a cutover: tc-000."]
     world.release("v1", exclusive=False)
     assert warnings(world) == []
 
@@ -32,7 +32,7 @@ def test_boxes_that_are_left_alone_for_their_site_label_are_told_to_the_release_
     other = replace(odd[0], name="other", labels={"edgefleet.io/role": "belt"})
     fleet = replace(world.fleet(), unfit=(*odd, other))
     (told,) = warnings_of(snapshot(fleet, fleet.standings[0]), {})
-    assert told.startswith("2 boxes are left alone: their label edgefleet.io/site is no name of a site")
+    assert told.startswith("2 boxes left alone, for the label edgefleet.io/site is no name of a site")
     assert told.endswith("odd-A_Site, odd-.")
 
 
@@ -58,7 +58,7 @@ def test_windows_that_never_open_are_told_each_with_its_reason() -> None:
     world.release("v1", {"windows": windows})
     told = warnings(world)
     assert [text.split(",", maxsplit=1)[0] for text in told] == [
-        "1 sites have no time zone",
+        "1 site without a time zone",
         "Window 10:00 to 10:05 is shorter than health.timeout 10m: never used.",
         "Time zone Asia/Atlantis does not exist",
     ]
