@@ -1,0 +1,141 @@
+"""Going back: which boxes, to what, and when not."""
+
+from dataclasses import replace
+
+from cloud.rollout.moves import back
+from cloud.rollout.snapshot import Version
+from cloud.rollout.status import Phase
+from tests.unit.cloud.rollout.pieces import HOUR, NO_SOAK, ONE_STAGE
+from tests.unit.cloud.rollout.world import MINUTE, SECOND, world_of
+
+
+def test_a_release_that_was_superseded_half_way_stays_so_when_the_newer_one_fails() -> None:
+    world = world_of([1, 1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.release("v2", {**NO_SOAK, "stages": [{"name": "canary", "upTo": 1, "soak": "1h"}, {"name": "rest"}]})
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("*", "v3"))
+    world.release("v3", {**NO_SOAK, "onFailure": {"action": "RollbackAll", "retries": 0}})
+    world.pass_time(3 * HOUR)
+    assert [world.status(name).phase for name in ("v1", "v2", "v3")] == ["Succeeded", "Superseded", "RolledBack"]
+    assert [node.wanted for node in world.nodes.values()] == [{"v2"}, {"v1"}, {"v1"}]
+
+
+def test_a_box_that_turns_bad_on_what_it_was_taken_back_to_is_not_patched_for_ever() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("*", "v2"))
+    world.release("v2", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("*", "v1"))
+    world.pass_time(HOUR)
+    patches = world.nodes["tc-000-scan-0"].patches
+    world.pass_time(HOUR)
+    assert world.nodes["tc-000-scan-0"].patches == patches
+
+
+def test_taking_back_a_box_that_still_works_spends_of_the_budget_too() -> None:
+    world = world_of([2])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.release("v2", {**ONE_STAGE, "stages": [{"name": "rest", "soak": "1h"}], "onFailure": {"maxFailed": 2}})
+    world.pass_time(5 * MINUTE)
+    world.cut("tc-000-scan-1")
+    world.edit("v2", control={"abort": "Rollback"})
+    world.pass_time(5 * MINUTE)
+    assert world.nodes["tc-000-scan-0"].wanted == {"v2"}, "the only box that works"
+    assert world.status("v2").phase is Phase.ROLLING_BACK
+    world.heal("tc-000-scan-1")
+    world.pass_time(5 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
+    assert world.status("v2").phase is Phase.ROLLED_BACK
+
+
+def test_the_stage_that_broke_the_limit_goes_back_alone() -> None:
+    world = world_of([1, 1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("tc-002-scan-0", "v2"))
+    world.release("v2", {**NO_SOAK, "onFailure": {"action": "RollbackStage", "retries": 0}})
+    world.pass_time(10 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v2"}, {"v1"}, {"v1"}]
+    assert world.status("v2").phase is Phase.PAUSED
+
+
+def test_halting_leaves_even_a_failed_box_as_it_is() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", ONE_STAGE)
+    world.pass_time(20 * SECOND)
+    world.edit("v1", control={"abort": "Halt"})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.HALTED, {"v1"})
+
+
+def test_a_box_that_goes_back_while_dark_goes_back_when_it_returns() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.cut("tc-000-scan-0")
+    world.edit("v1", control={"abort": "Rollback"})
+    world.pass_time(5 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, set()]
+    world.heal("tc-000-scan-0")
+    world.pass_time(MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [set(), set()]
+
+
+def test_a_release_that_goes_back_tries_no_box_again() -> None:
+    world = world_of([1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 2}})
+    world.pass_time(2 * MINUTE)
+    assert world.status("v1").boxes["tc-000-scan-0"].retry_at is not None
+    world.edit("v1", control={"abort": "Rollback"})
+    world.pass_time(HOUR)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].patches) == (Phase.ROLLED_BACK, 2)
+
+
+def test_a_box_that_went_back_with_its_release_is_counted_so_and_stays_back() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad.add(("tc-001-scan-0", "v2"))
+    failing = {"action": "RollbackAll", "retries": 0}
+    world.release("v2", {**ONE_STAGE, "onFailure": failing})
+    world.pass_time(10 * MINUTE)
+    assert (world.status("v2").counts.rolled_back, world.status("v2").counts.failed) == (1, 1)
+    world.edit("v2", onFailure={**failing, "maxFailed": "100%"})
+    world.pass_time(10 * MINUTE)
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
+
+
+def test_a_box_that_was_asked_for_a_version_it_never_got_runs_nothing_again_when_the_next_one_goes_back() -> None:
+    world = world_of([1])
+    world.absent.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0, "revertBox": False}})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.PAUSED, {"v1"})
+    world.bad.add(("*", "v2"))
+    world.release("v2", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v2").phase, world.nodes["tc-000-scan-0"].wanted) == (Phase.PAUSED, set())
+
+
+def test_a_box_goes_back_to_a_version_that_ran_there_though_it_did_not_when_it_was_moved() -> None:
+    world = world_of([1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.bad |= {("*", "v1"), ("*", "v2")}
+    world.pass_time(MINUTE)
+    world.release("v2", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.pass_time(5 * MINUTE)
+    assert world.nodes["tc-000-scan-0"].wanted == {"v1"}
+
+
+def test_a_box_that_a_person_has_put_on_an_older_version_is_not_taken_back_to_that_same_version() -> None:
+    box = replace(world_of([1]).fleet().boxes[0], versions=frozenset({"v1"}), previous=("v1", "v0"))
+    known = {name: Version(name, exclusive=True) for name in ("v0", "v1")}
+    assert back(box, "v1", known, "uid").on(box.versions) == {"v0"}
