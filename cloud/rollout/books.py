@@ -11,7 +11,7 @@ from cloud.rollout.moves import surges
 from cloud.rollout.release import OfflinePolicy
 from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.stages import stage_map
-from cloud.rollout.status import Counts, Effort, StagePhase, StageStatus
+from cloud.rollout.status import Counts, Effort, StageStatus
 
 
 class State(StrEnum):
@@ -72,7 +72,7 @@ def books(
     """Return the books of a release, given what it is trying on which box."""
     stage_by_site = stage_map(stages)
     skips = snapshot.release.spec.offline.policy is OfflinePolicy.SKIP
-    left_out = [skips and stage.phase is StagePhase.PASSED for stage in stages]  # by stage: who comes late
+    left_at = [stage.passed_at if skips else None for stage in stages]  # by stage: since when boxes are left out
     begun = [stage.started_at is not None for stage in stages]
     uid, lost = snapshot.release.uid, ledger.lost()
     states = {}
@@ -88,7 +88,7 @@ def books(
             states[box.name] = State.ROLLED_BACK
         elif not box.steady:
             states[box.name] = _dark(snapshot, box, now)
-        elif left_out[stage_by_site[box.site]]:
+        elif (passed := left_at[stage_by_site[box.site]]) and box.joined <= passed:
             states[box.name] = State.SKIPPED
         elif (box.site, box.role) in lost and _goes_down(snapshot, box):
             states[box.name] = State.DEFERRED

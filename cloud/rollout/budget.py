@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from cloud.fleet.wording import many
 from cloud.rollout.snapshot import Box, Snapshot
@@ -66,7 +67,7 @@ class Ledger:
         self.changing[group].add(box.name)
 
 
-def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
+def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort], now: datetime) -> Ledger:
     """Return the ledger with everything entered that is down or under way now."""
     budget = snapshot.release.spec.budget
     sites = {box.site for box in snapshot.boxes}
@@ -80,7 +81,7 @@ def open_ledger(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Ledger:
         if lost := {box.name for box in boxes if down(box)}:
             ledger.down[group] = lost
     for box in snapshot.boxes:
-        if (box.name in efforts or box.reverted) and under_way(snapshot, box, efforts):
+        if (box.name in efforts or box.reverted) and under_way(snapshot, box, efforts, now):
             ledger.enter(box)
     return ledger
 
@@ -92,10 +93,16 @@ def down(box: Box) -> bool:
     return not any(pod.ready and not pod.ending and pod.version in box.versions for pod in box.pods)
 
 
-def under_way(snapshot: Snapshot, box: Box, efforts: Mapping[str, Effort]) -> bool:
-    """Tell whether the box is online and being changed by this release, forward or back."""
+def under_way(snapshot: Snapshot, box: Box, efforts: Mapping[str, Effort], now: datetime) -> bool:
+    """Tell whether the box is online and being changed by this release, forward or back.
+
+    What it goes back to has ``health.timeout`` to come up; after that the box is one that is down by itself.
+    """
     if not box.online:
         return False
     effort = efforts.get(box.name)
     trying = effort is not None and not effort.cause and not (effort.relapse and not snapshot.standing.brought(box))
-    return trying or (box.reverted == snapshot.release.uid and down(box))
+    if trying or box.reverted != snapshot.release.uid or not down(box):
+        return trying
+    begun = (max(pod.created, box.since) for pod in box.pods if pod.version in box.versions and not pod.ending)
+    return all(now - since <= snapshot.release.spec.health.timeout for since in begun)

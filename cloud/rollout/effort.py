@@ -60,7 +60,7 @@ def judge(box: Box, effort: Effort, version: str, gate: HealthGate, now: datetim
             found = trouble(box, version)
             return Failed(found.cause, f"not healthy after {_words(online)} online, {found.words}")
         return _remember(effort, online, None, now)
-    ready_since = effort.ready_since or now
+    ready_since = min(effort.ready_since or now, now)
     return Healthy() if now - ready_since >= gate.ready_for else _remember(effort, online, ready_since, now)
 
 
@@ -93,7 +93,7 @@ def next_look(effort: Effort, gate: HealthGate, now: datetime) -> datetime:
 
 def _remember(effort: Effort, online: timedelta, ready_since: datetime | None, now: datetime) -> Effort:
     """Return the effort unchanged unless there is something worth a write."""
-    fresh = effort.counted is not None and now - effort.counted < CLOCK_WRITE
+    fresh = effort.counted is not None and abs(now - effort.counted) < CLOCK_WRITE  # a clock may have been set back
     if fresh and ready_since == effort.ready_since:
         return effort
     return effort.model_copy(update={"online": online, "counted": now, "ready_since": ready_since})

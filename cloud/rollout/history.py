@@ -22,7 +22,7 @@ def obsolete(
     needed = {one.version for one in daemon_sets[-KEPT:]}
     for box in boxes:
         needed |= box.versions
-        needed.update(box.previous[:1])
+        needed.update(box.previous)
     for view in releases:
         if view.status.phase not in OVER:
             needed |= {one.hash for one in view.rendered}

@@ -138,6 +138,7 @@ class Mirror:
         return Held(
             key=key,
             fleet=Fleet(
+                unread={one.mark.uid: (one.created, one.mark.key[1]) for one in releases if one.release is None},
                 standings=tuple(one for view in releases if (one := view.standing) is not None),
                 boxes=tuple(box for box in boxes if is_name(box.site)),
                 unfit=tuple(box for box in boxes if not is_name(box.site)),
@@ -164,6 +165,7 @@ class Mirror:
                 online=verdict.online,
                 since=verdict.since,
                 steady=verdict.steady(now),
+                joined=node.joined,
                 versions=node.versions.get(workload, none) & versions,  # another namespace's workload may be a namesake
                 pods=tuple(pods.get(name, ())),
                 previous=node.previous.get(memory, ()),

@@ -55,6 +55,12 @@ class _Context:
         stages = self.snapshot.status.stages
         return bool(stages) and stages[self.stage_by_site[box.site]].phase is StagePhase.PASSED
 
+    def restless(self, box: Box, version: str) -> bool:
+        """Tell whether a box that is ready has restarted too often since it was moved, its stage not passed yet."""
+        snapshot = self.snapshot
+        too_often = box.restarts(version) > snapshot.release.spec.health.max_restarts
+        return too_often and snapshot.standing.brought(box) and not self.passed(box)
+
     def begun(self, box: Box) -> bool:
         """Tell whether the box's turn has come, or whether it was moved already."""
         stages = self.snapshot.status.stages
@@ -82,7 +88,7 @@ def _observe(context: _Context, box: Box, effort: Effort | None, look: Look) -> 
 
 def _begun_by_itself(context: _Context, box: Box, version: str) -> Effort | None:
     """Return an attempt for a box that has the version by its labels but not, or no longer, in truth."""
-    if box.runs(version):
+    if box.runs(version) and not context.restless(box, version):
         return None
     never_seen = context.snapshot.status.started_at is None
     unwell = box.online and box.steady and context.watching

@@ -4,11 +4,11 @@ A box belongs to the newest release in force that targets it, or that began a su
 release is out of force once more of its boxes failed than may, or a person ended it; boxes it has moved stay its own
 until it takes them back or a newer release takes them over. A box that had the version already stays whose it was: two
 releases may render to the same one. Of a release whose status cannot be read nobody knows whether it is in force: it
-keeps all its boxes, as they are. A release that was superseded before all its stages had passed never brings its
-version to a box again.
+keeps all its boxes, as they are. One whose spec cannot be read keeps those that it has moved. A release that was
+superseded before all its stages had passed never brings its version to a box again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.status import Phase
@@ -29,16 +29,31 @@ def overtaken(standing: Standing) -> bool:
 
 def owner(standings: Iterable[Standing], box: Box) -> Standing | None:
     """Return the release the box belongs to; ``standings`` are newest first. None: no release concerns it."""
-    return next((standing for standing in standings if _claims(standing, box)), None)
+    return next((standing for standing in standings if any(claimed(standing, (box,)))), None)
 
 
-def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
-    """Return what one release of the fleet needs to know."""
+def claimed(standing: Standing, boxes: Iterable[Box]) -> Iterator[Box]:
+    """Yield the boxes that belong to the release, of those that belong to no newer one."""
+    if standing.unknown:
+        return (box for box in boxes if standing.concerns(box))
+    if not standing.variants:
+        return iter(())
+    if in_force(standing):
+        return (box for box in boxes if standing.concerns(box))
+    return (box for box in boxes if standing.brought(box) and standing.concerns(box))
+
+
+def snapshot(fleet: Fleet, standing: Standing, free: Container[str] | None = None) -> Snapshot:
+    """Return what one release of the fleet needs to know.
+
+    ``free``: the names of the boxes that belong to no newer release; None: this is found out here.
+    """
     targets = standing.release.spec.targets
-    newer = [one for one in reversed(fleet.standings) if one.release.age_order > standing.release.age_order]
+    if free is None:
+        free = {box.name for box in _unclaimed(fleet, standing)}
     matched = [box for box in fleet.boxes if targets.selector.matches(box.labels)]
     mine = [box for box in fleet.boxes if standing.concerns(box)]
-    own = tuple(box for box in mine if owner(newer, box) is None)
+    own = tuple(box for box in mine if box.name in free)
     names = {box.name for box in own}
     groups: dict[tuple[str, str], list[Box]] = {}
     for box in fleet.boxes:
@@ -56,9 +71,12 @@ def snapshot(fleet: Fleet, standing: Standing) -> Snapshot:
     )
 
 
-def _claims(standing: Standing, box: Box) -> bool:
-    if not standing.concerns(box):
-        return False
-    if standing.unknown or not standing.variants:
-        return standing.unknown
-    return in_force(standing) or standing.brought(box)
+def _unclaimed(fleet: Fleet, standing: Standing) -> Iterable[Box]:
+    """Return the boxes that belong to no newer release."""
+    kept = [uid for uid, age in fleet.unread.items() if age > standing.release.age_order]
+    free: Iterable[Box] = [box for box in fleet.boxes if not box.moved_by[:1] or box.moved_by[0] not in kept]
+    for newer in fleet.standings:
+        if newer.release.age_order > standing.release.age_order:
+            taken = {box.name for box in claimed(newer, free)}
+            free = [box for box in free if box.name not in taken]
+    return free

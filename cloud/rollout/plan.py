@@ -27,10 +27,10 @@ def plan(snapshot: Snapshot, now: datetime) -> Plan:
     known = snapshot.status
     stages = standing_stages(snapshot.release, known)
     look = observe(snapshot, now)
-    ledger = open_ledger(snapshot, look.efforts)
+    ledger = open_ledger(snapshot, look.efforts, now)
     reckon = partial(books, efforts=dict(look.efforts), ledger=ledger, now=now)
     opened = reckon(snapshot, stages)
-    judged = snapshot.breached(judge_failures(snapshot, opened, now))
+    judged = snapshot.breached(judge_failures(snapshot, look.efforts, opened, now))
     objection, how_far = release_objection(judged), retreat(judged)
     progress = advance(judged, stages, opened, reckon, now)
     turn = Turn(judged, look, ledger, now)

@@ -12,7 +12,7 @@ from cloud.rollout.checks import Objection, release_objection
 from cloud.rollout.release import OfflinePolicy, Stage
 from cloud.rollout.snapshot import Snapshot
 from cloud.rollout.stages import choose_sites, selects_nothing, stage_map
-from cloud.rollout.status import Breach, StagePhase, StageStatus, Waiting
+from cloud.rollout.status import Breach, Effort, StagePhase, StageStatus, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,14 @@ def advance(
     held, forth, moved = list(stages), release_objection(snapshot) is None, _just_moved(snapshot)
     notes: list[Note] = []
     for index, stage in enumerate(snapshot.release.spec.stages):
-        before = held[index]
-        if before.phase is StagePhase.PASSED:
+        if held[index].phase is StagePhase.PASSED:
             continue
+        stage_by_site = stage_map(held)
+        if any(
+            stage_by_site[site] == index for site in moved
+        ):  # it soaks after the last box, one that came late included
+            held[index] = held[index].model_copy(update={"soak_since": None})
+        before = StageStatus(name=stage.name) if _lost(snapshot, held[index]) else held[index]
         if not forth or not snapshot.boxes:  # a stage of nothing would pass, and the boxes to come would have none
             return Progress(tuple(held), index, None, books, tuple(notes))
         if before.started_at is None:
@@ -60,8 +65,6 @@ def advance(
         names = [box.name for box in snapshot.boxes if stage_by_site[box.site] == index]
         if before.started_at is None:
             books = books.amended(reckon(snapshot.only(names), held))
-        if not moved.isdisjoint(names):  # the soak begins after the last box, one that came late included
-            held[index] = held[index].model_copy(update={"soak_since": None})
         states = {name: books.states[name] for name in names}
         held[index], objection = _settle(snapshot, stage, held[index], states, now)
         if held[index].phase is not StagePhase.PASSED:
@@ -70,11 +73,16 @@ def advance(
     return Progress(tuple(held), len(held), None, books, tuple(notes))
 
 
+def _lost(snapshot: Snapshot, stage: StageStatus) -> bool:
+    """Tell whether the stage has lost all its boxes, to a newer release or from the fleet: it is to begin anew."""
+    return bool(stage.sites) and not any(box.site in stage.sites for box in snapshot.boxes)
+
+
 def _just_moved(snapshot: Snapshot) -> frozenset[str]:
-    """Return the boxes that were on their way when last looked at, dark ones apart: healthy now, or still not."""
+    """Return the sites of boxes that were on their way when last looked at, dark ones apart: healthy now, or not."""
     known = snapshot.status.boxes
     return frozenset(
-        box.name
+        box.site
         for box in snapshot.boxes
         if box.online and (effort := known.get(box.name)) is not None and not (effort.cause or effort.relapse)
     )
@@ -106,21 +114,30 @@ def _unapproved(snapshot: Snapshot, stage: Stage) -> Objection | None:
     return Objection(Waiting.APPROVAL, hint)
 
 
-def judge_failures(snapshot: Snapshot, books: Books, now: datetime) -> Breach | None:
-    """Return the breach of the failure limit, the known one until the limit is raised above it; None: within it."""
+def judge_failures(snapshot: Snapshot, efforts: Mapping[str, Effort], books: Books, now: datetime) -> Breach | None:
+    """Return the breach of the failure limit, the known one until the limit is raised above it; None: within it.
+
+    A box that turns bad once the release has completed goes back alone (``health.watchAfter``): it speaks of the box.
+    A fleet smaller than ``minAttempted`` is judged once all of it was attempted.
+    """
     spec, known = snapshot.release.spec.on_failure, snapshot.status.breach
     if known is not None and spec.max_failed.exceeded_by(known.failed, known.attempted):
         return known.model_copy(update={"message": _exceeded(known.failed, known.attempted, spec.max_failed)})
-    counts = books.total
-    attempted = counts.succeeded + counts.failed
-    if attempted < spec.min_attempted or not spec.max_failed.exceeded_by(counts.failed, attempted):
+    completed = snapshot.status.completed_at is not None
+    failed = [box for box in snapshot.boxes if books.states[box.name] is State.FAILED]
+    counted = [box for box in failed if not (completed and (tried := efforts.get(box.name)) and tried.relapse)]
+    attempted = books.total.succeeded + len(counted)
+    enough = min(spec.min_attempted, len(snapshot.boxes))
+    if attempted < enough or not spec.max_failed.exceeded_by(len(counted), attempted):
         return None
+    stages = snapshot.release.spec.stages
+    stage_by_site = stage_map(snapshot.status.stages or [StageStatus(name=stage.name) for stage in stages])
     return Breach(
         at=now,
-        stage=snapshot.status.stage or snapshot.release.spec.stages[-1].name,
-        failed=counts.failed,
+        stage=stages[max(stage_by_site[box.site] for box in counted)].name,
+        failed=len(counted),
         attempted=attempted,
-        message=_exceeded(counts.failed, attempted, spec.max_failed),
+        message=_exceeded(len(counted), attempted, spec.max_failed),
     )
 
 

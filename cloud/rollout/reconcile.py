@@ -21,9 +21,9 @@ from cloud.rollout.cluster import Answer, Cluster, Conflict, Forbidden, Missing,
 from cloud.rollout.mirror import Held
 from cloud.rollout.moves import carried_out
 from cloud.rollout.plan import plan
-from cloud.rollout.snapshot import Fleet, Version
+from cloud.rollout.snapshot import Version
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
-from cloud.rollout.status import OVER, ReleaseStatus
+from cloud.rollout.status import OVER, Phase, ReleaseStatus
 from cloud.rollout.telling import events
 from cloud.rollout.template import node_label, render
 from cloud.rollout.views import (
@@ -67,6 +67,7 @@ class Trouble:
     message: str
 
 
+_ENDED: Final = frozenset({Phase.SUPERSEDED, Phase.ROLLED_BACK, Phase.HALTED})
 REGISTRY_AGAIN: Final = timedelta(seconds=2)  # until a registry that could not be asked is asked again
 TROUBLE_AGAIN: Final = timedelta(seconds=30)  # until a release in trouble is looked at again, whatever happens
 
@@ -93,10 +94,12 @@ class Look:
         views: list[ReleaseView] = []
         for view in self.held.releases:
             views.append(self._alone(view, partial(self._begun, view, tuple(views))))
+        free = {box.name for box in self.held.fleet.boxes}
         for index in reversed(range(len(views))):
             view = views[index]
-            if view.rendered and not view.unreadable and not impossible(view):
-                views[index] = self._alone(view, partial(self._decided, tuple(views), index))
+            if view.rendered and not view.unreadable and not impossible(view) and not self._done_with(view, free):
+                views[index] = self._alone(view, partial(self._decided, tuple(views), index, free))
+            free -= self._taken(views[index], free)
         if not any(view.unreadable for view in views):
             self._tidy(views)
 
@@ -127,11 +130,25 @@ class Look:
             self._tell(view, (note,), cause)
         self.troubles.append(trouble)
 
-    def _decided(self, views: Sequence[ReleaseView], index: int) -> ReleaseView:
+    def _taken(self, view: ReleaseView, free: set[str]) -> set[str]:
+        """Return which of these boxes belong to the release."""
+        boxes = (box for box in self.held.fleet.boxes if box.name in free)
+        if standing := view.standing:
+            return {box.name for box in ownership.claimed(standing, boxes)}
+        return {box.name for box in boxes if box.moved_by[:1] == (view.mark.uid,)}
+
+    def _done_with(self, view: ReleaseView, free: set[str]) -> bool:
+        """Tell whether the release is over, people have been told so, and no box is its own: most are, after a year."""
+        told = view.status.phase in _ENDED and view.status.observed_generation == view.generation
+        return told and not self._taken(view, free)
+
+    def _decided(self, views: Sequence[ReleaseView], index: int, free: set[str]) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
-        view, fleet = views[index], _fleet(self.held.fleet, views)
-        standing = next(one for one in fleet.standings if one.release.uid == view.mark.uid)
-        decided = plan(ownership.snapshot(fleet, standing), self.now)
+        view = views[index]
+        if (standing := view.standing) is None:
+            return view
+        fleet = replace(self.held.fleet, versions={**self.held.fleet.versions, **_rendered(views)})
+        decided = plan(ownership.snapshot(fleet, standing, free), self.now)
         try:
             self._ensure(views, view, decided)
         except SpecError as wrong:
@@ -145,6 +162,9 @@ class Look:
             self._trouble(view, "StatusUnreadable", f"{view.unreadable}: {_UNREADABLE}")
             return view
         release, stands = view.release, settled(view)
+        if release is None and view.status.started_at is not None:
+            self._trouble(view, "SpecUnreadable", f"{view.problem}: {_SPEC_UNREADABLE}")
+            return view
         if release is None or (stands and view.problem):
             return self._fail(view, view.problem)
         if stands or impossible(view):
@@ -185,10 +205,10 @@ class Look:
 
     def _settle(self, view: ReleaseView, decided: Plan) -> ReleaseView:
         """Write the status, then move the boxes, then tell; return the release as it now stands."""
-        known = self._known(view)
-        if decided.moves or decided.status != known.status:  # unchanged, it still is the lock
+        known, status = self._known(view), self._as_told(view, decided.status)
+        if decided.moves or status != known.status:  # unchanged, it still is the lock
             try:
-                view = self._write_status(view, decided.status)
+                view = self._write_status(view, status)
             except Refused as no:
                 if isinstance(no, Forbidden) or known.status.template is not None:
                     raise
@@ -200,6 +220,15 @@ class Look:
             self.held = replace(self.held, fleet=replace(fleet, boxes=carried_out(decided.moves, fleet.boxes)))
         self._tell(view, decided.notes)
         return view
+
+    def _as_told(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseStatus:
+        """Return the status with the trouble that the look before has met; it is gone one look after the trouble is."""
+        for trouble in self.told:
+            if trouble.uid == view.mark.uid:
+                self._recheck(TROUBLE_AGAIN)
+                note = Note(trouble.reason, trouble.message, Severity.WARNING)
+                return held_up(self._known(view), note, self.now, status)
+        return status
 
     def _known(self, view: ReleaseView) -> ReleaseView:
         """Return the release as the cluster has it, without what this look has settled in memory."""
@@ -269,18 +298,18 @@ class Look:
             self.recheck_after = min(after, self.recheck_after or after)
 
 
+_SPEC_UNREADABLE: Final = (
+    "this operator cannot read what the release asks for, so the boxes that it has moved stay as they are; run an "
+    "operator that can, or create a new EdgeRelease in its place"
+)
 _UNREADABLE: Final = (
     "nothing is done with its boxes, for nobody knows where it stands; mend what was written there by hand, or create "
     "a new EdgeRelease in its place and then delete this one"
 )
 
 
-def _fleet(fleet: Fleet, views: Iterable[ReleaseView]) -> Fleet:
-    """Return the fleet with the releases as they now stand."""
-    views = tuple(views)
-    rendered = {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}
-    standings = tuple(one for view in views if (one := view.standing) is not None)
-    return replace(fleet, standings=standings, versions={**fleet.versions, **rendered})
+def _rendered(views: Iterable[ReleaseView]) -> dict[str, Version]:
+    return {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}
 
 
 def _node_patch(key: WorkloadKey, move: Move) -> Write:

@@ -24,6 +24,7 @@ from cloud.fleet.resource import (
 from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay, shortened
 from cloud.rollout import rules
 
+AgeOrder = tuple[datetime, str]  # when a release was created, and its name: older ones first
 Quantity = Annotated[str, Field(min_length=1, max_length=32)]
 ImageReference = Annotated[
     str,
@@ -385,6 +386,6 @@ class Release(Part):
     spec: ReleaseSpec
 
     @property
-    def age_order(self) -> tuple[datetime, str]:
+    def age_order(self) -> AgeOrder:
         """Sort key: older releases first; the name decides between two of the same second."""
         return self.created, self.name

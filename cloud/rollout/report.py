@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from cloud.fleet.scalars import format_duration
-from cloud.fleet.wording import many
+from cloud.fleet.wording import many, some
 from cloud.rollout.actions import Note, Severity
 from cloud.rollout.books import State
 from cloud.rollout.budget import under_way
@@ -34,7 +34,7 @@ _SHOWN: Final = 10
 def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[ReleaseStatus, tuple[Note, ...]]:
     """Return the status to write, and what to tell of a change of phase."""
     known = snapshot.status
-    phase = _phase(snapshot, outcome)
+    phase = _phase(snapshot, outcome, now)
     waiting = waiting_on(snapshot, outcome, phase, now)
     message = _message(snapshot, outcome, phase, waiting)
     complete = outcome.progress.complete
@@ -60,14 +60,14 @@ def report(snapshot: Snapshot, outcome: Outcome, now: datetime) -> tuple[Release
     return status.model_copy(update={"conditions": conditions}), (*notes, *_expiry_notes(snapshot, outcome))
 
 
-def _phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
+def _phase(snapshot: Snapshot, outcome: Outcome, now: datetime) -> Phase:
     control, counts = snapshot.release.spec.control, outcome.books.total
     if control.abort is Abort.HALT:
         return Phase.HALTED
     if snapshot.superseded:
         return Phase.SUPERSEDED
     if outcome.retreat is not None:
-        return _retreat_phase(snapshot, outcome)
+        return _retreat_phase(snapshot, outcome, now)
     if snapshot.status.breach is not None:
         return Phase.PAUSED
     if not counts.targeted:
@@ -93,9 +93,10 @@ def _stage_phase(outcome: Outcome) -> Phase:
     return Phase.AWAITING_WINDOW if reasons == {Waiting.WINDOW} else Phase.ROLLING
 
 
-def _retreat_phase(snapshot: Snapshot, outcome: Outcome) -> Phase:
+def _retreat_phase(snapshot: Snapshot, outcome: Outcome, now: datetime) -> Phase:
     held_online = any(objection.reason is Waiting.BUDGET for objection in outcome.objections)
-    if outcome.moving or held_online or any(under_way(snapshot, box, outcome.efforts) for box in snapshot.boxes):
+    changing = any(under_way(snapshot, box, outcome.efforts, now) for box in snapshot.boxes)
+    if outcome.moving or held_online or changing:
         return Phase.ROLLING_BACK
     return Phase.ROLLED_BACK if outcome.retreat is FailureAction.ROLLBACK_ALL else Phase.PAUSED
 
@@ -105,7 +106,8 @@ def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: Waitin
     counts, name = outcome.books.total, snapshot.release.name
     done = f"{counts.done} boxes done"
     if phase in _LAST_WORDS:
-        return _LAST_WORDS[phase].format(done=done, failed=counts.failed, back=counts.rolled_back)
+        said = _LAST_WORDS[phase].format(done=done, failed=counts.failed, back=counts.rolled_back)
+        return said + (_kept(snapshot) if phase is Phase.ROLLED_BACK else "")
     if phase is Phase.CATCHING_UP:
         following = counts.pending + counts.updating
         parts = (
@@ -113,7 +115,7 @@ def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: Waitin
             f"{counts.deferred} when they return" if counts.deferred else "",
         )
         return f"All stages passed, {done}; {', '.join(filter(None, parts))}."
-    if phase is Phase.ROLLING_BACK:
+    if phase is Phase.ROLLING_BACK and (waiting is None or waiting.reason is Waiting.PAUSED):
         return f"{many(len(outcome.moving), 'box')} going back, {counts.rolled_back} back already."
     if waiting is not None:
         return waiting.hint
@@ -121,11 +123,19 @@ def _message(snapshot: Snapshot, outcome: Outcome, phase: Phase, waiting: Waitin
     return f"{done}, {counts.updating} on the way; edgefleet watch {name} follows stage {stage}."
 
 
+def _kept(snapshot: Snapshot) -> str:
+    """Return what to say of boxes on which the version stays though its release is taken back."""
+    there = [box.name for box in snapshot.boxes if snapshot.wanted[box.name] in box.versions]
+    if not there:
+        return ""
+    return f" It stays on {many(len(there), 'box')} to which another release had brought it: {some(there)}."
+
+
 _LAST_WORDS: Final = {
     Phase.SUCCEEDED: "All stages passed, {done}, {failed} failed.",
-    Phase.ROLLED_BACK: "All boxes within reach run what they ran before; {back} went back, {failed} failed.",
+    Phase.ROLLED_BACK: "All boxes within reach that it had moved run what they ran before; {back} went back.",
     Phase.HALTED: "Ended by a person with {done}; every box was left as it was.",
-    Phase.SUPERSEDED: "A newer release of this workload has taken over its boxes.",
+    Phase.SUPERSEDED: "A newer release of this workload has taken over its boxes; this one does not go on.",
 }
 
 

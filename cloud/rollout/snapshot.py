@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from cloud.rollout.release import Release
+from cloud.rollout.release import AgeOrder, Release
 from cloud.rollout.status import Breach, ReleaseStatus
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Pod:
     restarts: int = 0  # of all its containers together
     ending: bool = False  # deletion has begun
     bound: bool = True  # False: the scheduler has not given it to the box
+    created: datetime = _LONG_AGO
     pulled: bool = True  # its containers have been started there once, so their images are on the box
     trouble: str = ""  # CamelCase reason of a waiting or failed container, or of the scheduler; empty: none
     detail: str = ""  # that reason as it was told
@@ -39,6 +43,7 @@ class Box:
     pods: tuple[Pod, ...] = ()
     previous: tuple[str, ...] = ()  # versions it ran before, newest first
     reverted: str = ""  # uid of the release it was taken back from; empty: none
+    joined: datetime = _LONG_AGO  # when its node was made
     moved_by: tuple[str, ...] = ()  # uids of the releases that moved it to what it runs, and ran before, newest first
 
     def runs(self, version: str) -> bool:
@@ -108,6 +113,7 @@ class Fleet:
     versions: Mapping[str, Version] = field(default_factory=dict)
     zones: Mapping[str, ZoneInfo] = field(default_factory=dict)  # of sites; a site without one is absent
     unfit: tuple[Box, ...] = ()  # boxes whose site label is no name: no release touches them
+    unread: Mapping[str, AgeOrder] = field(default_factory=dict)  # uid -> age of releases whose spec cannot be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def predecessor(
 def _bad(view: ReleaseView) -> bool:
     """Tell whether the release did not turn out well, and never will."""
     ended = view.release is not None and view.release.spec.control.abort is Abort.ROLLBACK
-    return view.status.phase is Phase.FAILED or view.status.breach is not None or ended
+    return (
+        view.status.phase is Phase.FAILED or ended or (view.status.breach is not None and not view.status.completed_at)
+    )
 
 
 def _followed(view: ReleaseView) -> Predecessor:
@@ -116,10 +118,13 @@ def failed(view: ReleaseView, problem: str, now: datetime) -> ReleaseStatus:
     return _stalled(view, status, Note("InvalidSpec", problem), now)
 
 
-def held_up(view: ReleaseView, trouble: Note, now: datetime) -> ReleaseStatus:
-    """Return the status of a release that stays where it is, for a reason that is not the planner's."""
+def held_up(view: ReleaseView, trouble: Note, now: datetime, planned: ReleaseStatus | None = None) -> ReleaseStatus:
+    """Return the status of a release that does not get on, for a reason that is not the planner's.
+
+    ``planned``: what the planner would write; None: the release stays where it is.
+    """
     update = {"message": trouble.message[:1024], "observed_generation": view.generation}
-    return _stalled(view, view.status.model_copy(update=update), trouble, now)
+    return _stalled(view, (planned or view.status).model_copy(update=update), trouble, now)
 
 
 def _stalled(view: ReleaseView, status: ReleaseStatus, trouble: Note, now: datetime) -> ReleaseStatus:

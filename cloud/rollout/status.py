@@ -88,7 +88,7 @@ class Counts(Part):
     pending: Annotated[Number, Field(description="Not begun.")] = 0
     updating: Annotated[Number, Field(description="Under way to the new version.")] = 0
     succeeded: Annotated[Number, Field(description="Healthy on the new version.")] = 0
-    failed: Annotated[Number, Field(description="Did not become healthy, and are not back on the old version.")] = 0
+    failed: Annotated[Number, Field(description="Did not become healthy, and are not tried again.")] = 0
     deferred: Annotated[Number, Field(description="Dark; moved when they return.")] = 0
     rolled_back: Annotated[Number, Field(description="Back on the version they ran before.")] = 0
     expired: Annotated[
@@ -100,7 +100,7 @@ class Counts(Part):
 
 
 class StageStatus(Part):
-    """One stage: its sites are chosen when it starts and never change after."""
+    """One stage: its sites are chosen when it starts, and anew only once it has lost all their boxes."""
 
     name: Annotated[Name, Field(description="Name of the stage.")]
     phase: StagePhase = StagePhase.PENDING

@@ -52,6 +52,7 @@ class NodeView:
     mark: Mark
     labels: Mapping[str, str]
     sign: ReadySign
+    joined: datetime
     versions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # name of a workload -> versions asked for
     previous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # remembered name -> versions, newest first
     reverted: Mapping[str, str] = field(default_factory=dict)  # remembered name -> uid of the release taken back
@@ -152,7 +153,8 @@ class ReleaseView:
         if self.release is None:
             return None
         variants = tuple(one.hash for one in self.rendered)
-        return Standing(self.release, self.status, variants, unknown=bool(self.unreadable))
+        lost = bool(self.unreadable) or (not variants and self.status.started_at is not None)
+        return Standing(self.release, self.status, variants, unknown=lost)
 
 
 View = NodeView | PodView | DaemonSetView | SiteView | BoxView | ReleaseView

@@ -48,6 +48,8 @@ def _most_important(outcome: Outcome) -> tuple[Waiting, tuple[Objection, ...], t
     """Return what is waited for, the objections that say so (none: it speaks for itself), and the boxes."""
     objections = outcome.objections
     whole = next((one for one in objections if not one.boxes), None)
+    if outcome.retreat is not None:  # that it goes no further is not what it waits for while it goes back
+        whole = None if len(objections) > 1 else whole
     updating = outcome.books.boxes(State.UPDATING)
     if updating and (whole is None or whole.reason is not Waiting.PAUSED):
         return Waiting.HEALTH, (), updating
@@ -70,7 +72,8 @@ def _moments(snapshot: Snapshot, status: ReleaseStatus, now: datetime) -> Iterat
     gate = snapshot.release.spec.health
     for effort in status.boxes.values():
         if effort.retry_at is not None:
-            yield effort.retry_at
+            if effort.retry_at > now:  # else it is held up by something that is waited for in its own right
+                yield effort.retry_at
         elif not effort.cause and effort.counted is not None:
             yield next_look(effort, gate, now)
     if status.waiting_on is not None and status.waiting_on.until is not None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from cloud.fleet.resource import NAME_SPELLED, SITE_LABEL
 from cloud.fleet.scalars import format_duration
 from cloud.fleet.wording import many, some
-from cloud.rollout.snapshot import Snapshot
+from cloud.rollout.budget import down
+from cloud.rollout.checks import release_objection
+from cloud.rollout.snapshot import Box, Snapshot
 from cloud.rollout.status import MOST_TRIED, Effort
 from cloud.rollout.windows import never_fits, sites_without_zone, zone_problems
 
@@ -20,11 +22,10 @@ _MOST: Final = 20  # the status has room for so many
 
 def warnings_of(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> tuple[str, ...]:
     """Return one sentence for each thing worth knowing, as many as the status has room for."""
-    return tuple(islice(_warnings(snapshot, efforts), _MOST))
+    return tuple(islice(chain(_of_boxes(snapshot, efforts), _of_spec(snapshot)), _MOST))
 
 
-def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str]:
-    spec, image = snapshot.release.spec, snapshot.status.resolved_image
+def _of_boxes(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str]:
     if len(efforts) >= MOST_TRIED:
         yield (
             f"{len(efforts)} boxes are under way or have failed, as many as a release keeps account of: until some are "
@@ -35,6 +36,13 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
             f"{many(len(snapshot.unfit), 'box')} left alone, for the label {SITE_LABEL} is no name of a site; "
             f"{NAME_SPELLED.words}: {some(snapshot.unfit)}."
         )
+    broken = [box.name for box in snapshot.boxes if box.name not in efforts and _broken(snapshot, box)]
+    if broken and release_objection(snapshot) is None:
+        yield f"{many(len(broken), 'box')} with nothing that works until this release comes there: {some(broken)}."
+
+
+def _of_spec(snapshot: Snapshot) -> Iterator[str]:
+    spec, image = snapshot.release.spec, snapshot.status.resolved_image
     if image and "@" not in image:
         yield f"Image {image} is used as written: no registry told its digest, so boxes may get different contents."
     if spec.budget.max_unavailable_per_site.value == 0 and _exclusive(snapshot):
@@ -55,6 +63,11 @@ def _warnings(snapshot: Snapshot, efforts: Mapping[str, Effort]) -> Iterator[str
         yield f"Window {window.from_:%H:%M} to {window.to:%H:%M} is shorter than health.timeout {timeout}: never used."
     for name in zone_problems(spec.windows):
         yield f"Time zone {name} does not exist, so its windows never open; use an IANA name such as Asia/Shanghai."
+
+
+def _broken(snapshot: Snapshot, box: Box) -> bool:
+    """Tell whether the box waits for its turn, and what it is meant to run meanwhile does not work."""
+    return bool(box.versions) and box.steady and down(box) and snapshot.wanted[box.name] not in box.versions
 
 
 def _single_box_sites(snapshot: Snapshot) -> list[str]:

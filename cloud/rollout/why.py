@@ -8,11 +8,12 @@ from typing import assert_never
 from cloud.fleet.scalars import format_duration
 from cloud.rollout.books import State, books
 from cloud.rollout.budget import open_ledger
-from cloud.rollout.checks import Attempt, Visit, box_objection, release_objection, site_objection
+from cloud.rollout.checks import Attempt, Visit, box_objection, release_objection, retreat, site_objection
 from cloud.rollout.effort import online_time
 from cloud.rollout.observe import goes_back
 from cloud.rollout.ownership import owner, snapshot
 from cloud.rollout.progress import not_startable
+from cloud.rollout.release import FailureAction
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.stages import stage_map, standing_stages
 from cloud.rollout.status import Effort, StagePhase, StageStatus, Waiting
@@ -48,7 +49,8 @@ class Explanation:
 
 def explain(fleet: Fleet, box: Box, now: datetime) -> Explanation:
     """Return why the box runs what it runs."""
-    newest_first = fleet.standings[::-1]
+    keeper = fleet.unread.get(box.moved_by[0]) if box.moved_by else None
+    newest_first = [one for one in fleet.standings[::-1] if keeper is None or one.release.age_order > keeper]
     belongs = owner(newest_first, box)
     findings = []
     for standing in newest_first:
@@ -56,6 +58,9 @@ def explain(fleet: Fleet, box: Box, now: datetime) -> Explanation:
             findings.append(_unknown(standing) if standing.unknown else _as_owner(snapshot(fleet, standing), box, now))
             break
         findings += _not_owner(standing, box)
+    if belongs is None and keeper is not None:
+        message = "keeps the box as it is: it has moved it, and this operator cannot read what it asks for"
+        findings.append(Finding(keeper[1], "SpecUnreadable", message, command="doctor"))
     return Explanation(
         runs=tuple(sorted({pod.version for pod in box.pods if pod.ready and not pod.ending})),
         wanted=belongs.version_for(box) if belongs and not belongs.unknown else "",
@@ -92,7 +97,7 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
     """Return where the box stands in the release that it belongs to."""
     stages = standing_stages(snap.release, snap.status)
     efforts = snap.status.boxes
-    state = books(snap, stages, efforts, open_ledger(snap, efforts), now).states[box.name]
+    state = books(snap, stages, efforts, open_ledger(snap, efforts, now), now).states[box.name]
     match state:
         case State.SUCCEEDED:
             return _there(snap, box)
@@ -114,6 +119,8 @@ def _as_owner(snap: Snapshot, box: Box, now: datetime) -> Finding:
 
 
 def _there(snap: Snapshot, box: Box) -> Finding:
+    if retreat(snap) is FailureAction.ROLLBACK_ALL and snap.standing.brought(box):
+        return _find(snap, "GoesBack", f"goes back to what it ran before, as soon as it may: {snap.status.message}")
     if box.runs(snap.standing.version_for(box)):
         return _find(snap, "Done", "is on the box and healthy")
     if not box.online:
@@ -131,7 +138,7 @@ def _pending(snap: Snapshot, box: Box, stages: tuple[StageStatus, ...], now: dat
     if stage.started_at is None:
         return _not_started(snap, stages, index)
     efforts = snap.status.boxes
-    ledger = open_ledger(snap, efforts)
+    ledger = open_ledger(snap, efforts, now)
     visit = Visit(snap, box.site, ledger, now)
     if objection := site_objection(visit) or box_objection(Attempt(visit, box, efforts.get(box.name))):
         return _find(snap, objection.reason, objection.hint, objection.until, f"status {name}")
@@ -163,8 +170,10 @@ def _updating(snap: Snapshot, box: Box, effort: Effort, now: datetime) -> Findin
 
 
 def _failed(snap: Snapshot, box: Box, effort: Effort) -> Finding:
-    left = snap.wanted[box.name] in box.versions and not goes_back(snap, box, effort)
-    back = "it was left as it is" if left else "it went back to what it ran before"
+    there = snap.wanted[box.name] in box.versions
+    back = "it was left as it is" if there else "it went back to what it ran before"
+    if there and goes_back(snap, box, effort):
+        back = "it goes back to what it ran before as soon as it may"
     message = f"failed here: {effort.cause} after {effort.attempt} attempts ({effort.message}), and {back}"
     return _find(snap, "Failed", f"{message}; no further attempt: mend the version and create a new EdgeRelease")
 

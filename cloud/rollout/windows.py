@@ -84,7 +84,11 @@ def _moment(day: date, window: Window, zone: ZoneInfo, *, closing: bool = False)
     at = window.to if closing else window.from_
     if closing and window.to <= window.from_:
         day += timedelta(days=1)
-    return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+    moment = datetime.combine(day, at, tzinfo=zone)
+    skipped = moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None)
+    if closing and skipped:  # the clocks jump over that time: rather closed early than late
+        moment = moment.replace(fold=1)
+    return moment.astimezone(UTC)
 
 
 def _length(window: Window) -> timedelta:

@@ -39,7 +39,7 @@ class LawfulWorld(World):
     def check(self, name: str, decided: Plan) -> None:
         release, before = self.releases[name]
         counts_add_up(self, release, decided)
-        stages_only_advance(before, decided.status)
+        stages_only_advance(self, name, before, decided.status)
         breach_holds(release, before, decided.status)
         soaked_after_the_last_box(self, release, before, decided.status)
         always_progress_or_a_reason(decided)
@@ -184,10 +184,17 @@ def darkness_decides_nothing(world: World, box: str) -> None:
             assert not lost or why in {"MinOnline", "Offline"}, f"law 3: {name}: {box} stops {stage_lit.name}: {why}"
 
 
-def stages_only_advance(before: ReleaseStatus, after: ReleaseStatus) -> None:
+def stages_only_advance(world: World, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
+    """Part of the same promise. Only a stage that has lost all its boxes begins anew: else it would pass untried."""
+    places = {node.site for node in world.nodes.values() if owner(world, node) == name}
     for old, new in zip(before.stages, after.stages, strict=False):
         assert old.phase is not StagePhase.PASSED or new.phase is StagePhase.PASSED, f"law 3: {new.name} unpassed"
-        assert old.started_at is None or (old.started_at, old.sites) == (new.started_at, new.sites), "law 3: restarted"
+        lost = bool(old.sites) and places.isdisjoint(old.sites)
+        same = (old.started_at, old.sites) == (new.started_at, new.sites)
+        assert old.started_at is None or same or lost, "law 3: restarted"
+        assert not (lost and new.sites == old.sites and old.phase is not new.phase is StagePhase.PASSED), (
+            "law 3: untried"
+        )
     started = [stage.started_at is not None for stage in after.stages]
     passed = [stage.phase is StagePhase.PASSED for stage in after.stages]
     assert started == sorted(started, reverse=True), "a stage starts before the one before it"

@@ -30,10 +30,12 @@ class Node:
     extra: dict[str, str] = field(default_factory=dict)  # further labels
     link: bool = True
     link_since: datetime = START - timedelta(hours=1)
+    joined: datetime = START - timedelta(hours=1)
     wanted: set[str] = field(default_factory=set)  # labels as the API server has them
     heard: set[str] = field(default_factory=set)  # labels as the box has them
     started: dict[str, datetime] = field(default_factory=dict)  # version -> when its pod started
     stopping: dict[str, datetime] = field(default_factory=dict)  # version -> when its pod is gone
+    asked: dict[str, datetime] = field(default_factory=dict)  # version -> when its pod was made
     seen: tuple[Pod, ...] = ()  # pods as the API server has them
     previous: tuple[str, ...] = ()
     reverted: str = ""
@@ -133,6 +135,7 @@ class World:
             online=node.link,
             since=node.link_since,
             steady=node.link and self.now - node.link_since >= STEADY_AFTER,
+            joined=node.joined,
             versions=frozenset(node.wanted),
             pods=node.seen,
             previous=node.previous,
@@ -227,6 +230,7 @@ class World:
             node.stopping[version] = self.now + self.stop_after
         for version in [one for one, gone in node.stopping.items() if gone <= self.now]:
             del node.stopping[version], node.started[version]
+        node.asked = {version: node.asked.get(version, self.now) for version in node.heard | node.started.keys()}
         for version in sorted(node.heard - node.started.keys()):
             exclusive = self.versions[version].exclusive or any(self.versions[one].exclusive for one in node.started)
             if (node.started and exclusive) or self._out_of_reach(node, version):
@@ -255,6 +259,7 @@ class World:
                 f"{version}-{node.name}",
                 version,
                 bound=pulling,
+                created=node.asked.get(version, self.now),
                 pulled=False,
                 trouble="ErrImagePull" if pulling else "Unschedulable",
             )
@@ -267,6 +272,7 @@ class World:
             ready=self.is_ready(node, version),
             restarts=restarts,
             ending=version in node.stopping,
+            created=node.asked.get(version, node.started[version]),
             trouble="CrashLoopBackOff" if bad and restarts else "",
             detail="exit code 1" if bad and restarts else "",
         )
