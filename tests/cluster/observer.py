@@ -55,6 +55,7 @@ class Pod:
     ready: bool
     ending: bool
     started: str  # when its container started, by the box's clock; empty: it does not run
+    refused: bool = False  # by the box, for it had not heard of its new label yet; Kubernetes makes another one
     gone: bool = False
 
 
@@ -202,6 +203,7 @@ class Observer:
             ready=is_ready(raw),
             ending="deletionTimestamp" in meta,
             started=next((running_since(one) for one in status.get("containerStatuses", [])), ""),
+            refused=status.get("reason") == "NodeAffinity",
             gone=gone,
         )
         self._pods.append(pod)
