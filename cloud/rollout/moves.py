@@ -7,6 +7,8 @@ from typing import Final
 from cloud.rollout.actions import Move
 from cloud.rollout.snapshot import Box, Version
 
+CUTOVER: Final = "cutover"
+"""Why a box is patched: the version is brought to it."""
 REMEMBERED: Final = 3
 """Versions a box remembers, so that several releases can be taken back one after the other."""
 MOVERS: Final = REMEMBERED + 1
@@ -30,7 +32,7 @@ def forward(box: Box, version: str, versions: Mapping[str, Version], release_uid
         previous=_remembered(box, version, others) if others or not box.versions else None,
         reverted="" if box.reverted else None,
         moved_by=(release_uid, *(one for one in box.moved_by if one != release_uid))[:MOVERS],
-        why="cutover",
+        why=CUTOVER,
     )
 
 

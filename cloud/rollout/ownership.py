@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
 from cloud.rollout.status import Phase
+from cloud.rollout.views import ReleaseView
 
 
 def in_force(standing: Standing) -> bool:
@@ -41,6 +42,13 @@ def claimed(standing: Standing, boxes: Iterable[Box]) -> Iterator[Box]:
     if in_force(standing):
         return (box for box in boxes if standing.concerns(box))
     return (box for box in boxes if standing.brought(box) and standing.concerns(box))
+
+
+def taken(view: ReleaseView, boxes: Iterable[Box]) -> set[str]:
+    """Return the names of the boxes that belong to the release, of those that belong to no newer one."""
+    if standing := view.standing:
+        return {box.name for box in claimed(standing, boxes)}
+    return {box.name for box in boxes if box.moved_by[:1] == (view.mark.uid,)}
 
 
 def snapshot(fleet: Fleet, standing: Standing, free: Container[str] | None = None) -> Snapshot:

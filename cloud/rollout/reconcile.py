@@ -6,11 +6,11 @@ only one gets to move boxes. The nodes carry no such lock: before each write it 
 An older release is planned on the boxes as the newer ones have left them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from pydantic import ValidationError
 
@@ -19,23 +19,16 @@ from cloud.rollout import history, ownership
 from cloud.rollout.actions import Move, Note, Plan, Severity
 from cloud.rollout.cluster import Answer, Cluster, Conflict, Forbidden, Missing, Refused, Verb, Write, always, manifest
 from cloud.rollout.mirror import Held
-from cloud.rollout.moves import carried_out
+from cloud.rollout.moves import CUTOVER, carried_out
+from cloud.rollout.parsing import mark
+from cloud.rollout.patches import node_patch, not_patched
 from cloud.rollout.plan import plan
-from cloud.rollout.snapshot import Version
+from cloud.rollout.snapshot import Box, Version
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
 from cloud.rollout.status import OVER, Phase, ReleaseStatus
-from cloud.rollout.telling import events
-from cloud.rollout.template import node_label, render
-from cloud.rollout.views import (
-    MOVED_PREFIX,
-    PREVIOUS_PREFIX,
-    REVERTED_PREFIX,
-    Kind,
-    Raw,
-    ReleaseView,
-    WorkloadKey,
-    memory_name,
-)
+from cloud.rollout.telling import Decision, Trouble, events
+from cloud.rollout.template import render
+from cloud.rollout.views import Kind, Raw, ReleaseView
 
 
 class Registry(Protocol):
@@ -49,25 +42,8 @@ class Registry(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Something that was decided and written, to be told."""
-
-    release: str
-    note: Note
-    cause: Exception | None = None  # the fault in this program behind it; None: there is none
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What kept one release from being looked at to the end; the others of its workload go on."""
-
-    uid: str  # of the release
-    reason: str
-    message: str
-
-
 _ENDED: Final = frozenset({Phase.SUPERSEDED, Phase.ROLLED_BACK, Phase.HALTED})
+"""Nothing becomes of a release in these phases that has no box any more; most releases of a workload are so."""
 REGISTRY_AGAIN: Final = timedelta(seconds=2)  # until a registry that could not be asked is asked again
 TROUBLE_AGAIN: Final = timedelta(seconds=30)  # until a release in trouble is looked at again, whatever happens
 
@@ -97,11 +73,17 @@ class Look:
         free = {box.name for box in self.held.fleet.boxes}
         for index in reversed(range(len(views))):
             view = views[index]
-            if view.rendered and not view.unreadable and not impossible(view) and not self._done_with(view, free):
+            own = ownership.taken(view, self._among(free))
+            done_with = view.status.phase in _ENDED and view.status.observed_generation == view.generation and not own
+            if view.rendered and not view.unreadable and not impossible(view) and not done_with:
                 views[index] = self._alone(view, partial(self._decided, tuple(views), index, free))
-            free -= self._taken(views[index], free)
+                own = ownership.taken(views[index], self._among(free))
+            free -= own
         if not any(view.unreadable for view in views):
             self._tidy(views)
+
+    def _among(self, names: set[str]) -> Iterator[Box]:
+        return (box for box in self.held.fleet.boxes if box.name in names)
 
     def _alone(self, view: ReleaseView, step: Callable[[], ReleaseView]) -> ReleaseView:
         """Take one step with one release; what goes wrong with it is its own trouble. Raises Conflict, Unavailable."""
@@ -129,18 +111,6 @@ class Look:
                     self.untold += 1
             self._tell(view, (note,), cause)
         self.troubles.append(trouble)
-
-    def _taken(self, view: ReleaseView, free: set[str]) -> set[str]:
-        """Return which of these boxes belong to the release."""
-        boxes = (box for box in self.held.fleet.boxes if box.name in free)
-        if standing := view.standing:
-            return {box.name for box in ownership.claimed(standing, boxes)}
-        return {box.name for box in boxes if box.moved_by[:1] == (view.mark.uid,)}
-
-    def _done_with(self, view: ReleaseView, free: set[str]) -> bool:
-        """Tell whether the release is over, people have been told so, and no box is its own: most are, after a year."""
-        told = view.status.phase in _ENDED and view.status.observed_generation == view.generation
-        return told and not self._taken(view, free)
 
     def _decided(self, views: Sequence[ReleaseView], index: int, free: set[str]) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
@@ -213,13 +183,26 @@ class Look:
                 if isinstance(no, Forbidden) or known.status.template is not None:
                     raise
                 return self._fail(known, f"spec.workload.template: the API server does not take the status: {no}")
-        key = self.held.key
-        self._raise_first(self._write([_node_patch(key, move) for move in decided.moves]))
-        if decided.moves:
-            fleet = self.held.fleet
-            self.held = replace(self.held, fleet=replace(fleet, boxes=carried_out(decided.moves, fleet.boxes)))
-        self._tell(view, decided.notes)
+        if refused := self._move(decided.moves):
+            retries = standing.release.spec.on_failure.retries if (standing := view.standing) else 0
+            view = self._write_status(view, not_patched(view.status, refused, retries, self.now))
+        told = (Note("BoxFailed", f"{box} could not be patched: {no}", Severity.WARNING) for box, no in refused.items())
+        self._tell(view, (*decided.notes, *told))
         return view
+
+    def _move(self, moves: Sequence[Move]) -> dict[str, str]:
+        """Patch the nodes; return which the API server refused to have moved forward, and its words."""
+        answers = self._write([node_patch(self.held.key, move) for move in moves])
+        refused = {
+            move.box: str(answer)
+            for move, answer in zip(moves, answers, strict=True)
+            if isinstance(answer, Refused) and move.why == CUTOVER
+        }
+        made = [move for move in moves if move.box not in refused]
+        self._raise_first(answer for move, answer in zip(moves, answers, strict=True) if move.box not in refused)
+        fleet = self.held.fleet
+        self.held = replace(self.held, fleet=replace(fleet, boxes=carried_out(made, fleet.boxes)))
+        return refused
 
     def _as_told(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseStatus:
         """Return the status with the trouble that the look before has met; it is gone one look after the trouble is."""
@@ -237,13 +220,15 @@ class Look:
     def _write_status(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseView:
         """Write a status as it can be read again. Raises ValidationError, which is a bug, and what a write raises."""
         namespace, name = view.mark.key
-        written = status.dump()
-        ReleaseStatus.model_validate(written)
+        body = status.dump()
+        ReleaseStatus.model_validate(body)
         lock = {"uid": view.mark.uid, "resourceVersion": str(view.mark.revision)}
-        body = manifest(Kind.RELEASE, name, namespace, metadata=lock, status=written)
-        answers = self._write([Write(Verb.REPLACE, Kind.RELEASE, body, "status")])
+        whole = manifest(Kind.RELEASE, name, namespace, metadata=lock, status=body)
+        answers = self._write([Write(Verb.REPLACE, Kind.RELEASE, whole, "status")])
         self._raise_first(answers)
-        return replace(view, status=status)
+        return replace(
+            view, status=status, mark=next((mark(one) for one in answers if isinstance(one, dict)), view.mark)
+        )
 
     def _fail(self, view: ReleaseView, problem: str) -> ReleaseView:
         """Show the person what is wrong; return the release as it then stands."""
@@ -310,19 +295,3 @@ _UNREADABLE: Final = (
 
 def _rendered(views: Iterable[ReleaseView]) -> dict[str, Version]:
     return {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}
-
-
-def _node_patch(key: WorkloadKey, move: Move) -> Write:
-    """Return the one merge patch that carries out a move: labels, and what the node is to remember."""
-    workload, memory = key[1], memory_name(*key)
-    labels: dict[str, str | None] = {node_label(workload, version): None for version in move.remove}
-    labels |= {node_label(workload, version): "" for version in move.add}
-    annotations: dict[str, str | None] = {}
-    if move.previous is not None:
-        annotations[f"{PREVIOUS_PREFIX}{memory}"] = ",".join(move.previous) or None
-    if move.reverted is not None:
-        annotations[f"{REVERTED_PREFIX}{memory}"] = move.reverted or None
-    if move.moved_by is not None:
-        annotations[f"{MOVED_PREFIX}{memory}"] = ",".join(move.moved_by) or None
-    metadata: dict[str, Any] = {"labels": labels, **({"annotations": annotations} if annotations else {})}
-    return Write(Verb.MERGE, Kind.NODE, manifest(Kind.NODE, move.box, metadata=metadata))

@@ -1,7 +1,8 @@
-"""How decisions become Kubernetes Events: alike ones together, never more than a few at a time."""
+"""What is told of decisions and troubles, and how it becomes Kubernetes Events: alike ones together, never many."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,24 @@ from cloud.rollout.views import Kind, ReleaseView
 ALIKE: Final = 3  # notes of one reason that are told one by one; more become one Event
 MOST: Final = 10  # Events of one release at one time; further ones are in the log only
 _LONGEST: Final = 1000  # characters; the API takes 1,024
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that was decided and written, to be told."""
+
+    release: str
+    note: Note
+    cause: Exception | None = None  # the fault in this program behind it; None: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What kept one release from being looked at to the end; the others of its workload go on."""
+
+    uid: str  # of the release
+    reason: str
+    message: str
 
 
 def events(view: ReleaseView, notes: Iterable[Note], now: datetime) -> tuple[dict[str, Any], ...]:

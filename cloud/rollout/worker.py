@@ -24,8 +24,9 @@ from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
 from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
-from cloud.rollout.reconcile import Look, Registry, Trouble
+from cloud.rollout.reconcile import Look, Registry
 from cloud.rollout.sight import Sight
+from cloud.rollout.telling import Trouble
 from cloud.rollout.upkeep import keep_boxes
 from cloud.rollout.views import Key, Kind, Mark, Raw, WorkloadKey
 from cloud.rollout.wakeups import Wakeups

@@ -7,7 +7,8 @@ from typing import Any
 from cloud.rollout.cluster import Answer, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.reconcile import Look, Trouble
+from cloud.rollout.reconcile import Look
+from cloud.rollout.telling import Trouble
 from cloud.rollout.views import Kind, Raw
 from tests.contract.fake_cluster import FakeCluster
 from tests.unit.cloud.rollout.raw import raw_node, raw_pod
