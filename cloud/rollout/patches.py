@@ -9,7 +9,15 @@ from cloud.rollout.cluster import Verb, Write, manifest
 from cloud.rollout.effort import Failed, fail
 from cloud.rollout.status import ReleaseStatus
 from cloud.rollout.template import node_label
-from cloud.rollout.views import MOVED_PREFIX, PREVIOUS_PREFIX, REVERTED_PREFIX, Kind, WorkloadKey, memory_name
+from cloud.rollout.views import (
+    MOVED_PREFIX,
+    PREVIOUS_PREFIX,
+    REVERTED_PREFIX,
+    Kind,
+    ReleaseView,
+    WorkloadKey,
+    memory_name,
+)
 
 
 def node_patch(key: WorkloadKey, move: Move) -> Write:
@@ -28,11 +36,12 @@ def node_patch(key: WorkloadKey, move: Move) -> Write:
     return Write(Verb.MERGE, Kind.NODE, manifest(Kind.NODE, move.box, metadata=metadata))
 
 
-def not_patched(status: ReleaseStatus, refused: Mapping[str, str], retries: int, now: datetime) -> ReleaseStatus:
+def not_patched(view: ReleaseView, refused: Mapping[str, str], now: datetime) -> ReleaseStatus:
     """Return the status once the attempts on these boxes have failed: box to the words of the API server.
 
     One node that cannot be written, for a policy or because it is full, holds up no other.
     """
+    status, retries = view.status, view.release.spec.on_failure.retries if view.release else 0
     failed = {
         box: fail(status.boxes[box], Failed("NotPatched", f"its node cannot be changed: {words}"), retries, now)
         for box, words in refused.items()

@@ -23,7 +23,7 @@ from cloud.rollout.moves import CUTOVER, carried_out
 from cloud.rollout.parsing import mark
 from cloud.rollout.patches import node_patch, not_patched
 from cloud.rollout.plan import plan
-from cloud.rollout.snapshot import Box, Version
+from cloud.rollout.snapshot import Box, Standing, Version
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
 from cloud.rollout.status import OVER, Phase, ReleaseStatus
 from cloud.rollout.telling import Decision, Trouble, events
@@ -72,11 +72,11 @@ class Look:
             views.append(self._alone(view, partial(self._begun, view, tuple(views))))
         free = {box.name for box in self.held.fleet.boxes}
         for index in reversed(range(len(views))):
-            view = views[index]
+            view, standing = views[index], views[index].standing
             own = ownership.taken(view, self._among(free))
             done_with = view.status.phase in _ENDED and view.status.observed_generation == view.generation and not own
-            if view.rendered and not view.unreadable and not impossible(view) and not done_with:
-                views[index] = self._alone(view, partial(self._decided, tuple(views), index, free))
+            if standing and standing.variants and not (standing.unknown or impossible(view) or done_with):
+                views[index] = self._alone(view, partial(self._decided, tuple(views), view, standing, free))
                 own = ownership.taken(views[index], self._among(free))
             free -= own
         if not any(view.unreadable for view in views):
@@ -104,19 +104,19 @@ class Look:
         self._recheck(TROUBLE_AGAIN)
         if trouble not in self.told:
             note, known = Note(reason, trouble.message, Severity.WARNING), self._known(view)
-            if not view.unreadable:
+            status = known.status if view.unreadable else held_up(known, note, self.now)
+            if status != known.status:
                 try:
-                    self._write_status(known, held_up(known, note, self.now))
+                    self._write_status(known, status)
                 except (Conflict, Missing, Refused, ValidationError):
                     self.untold += 1
             self._tell(view, (note,), cause)
         self.troubles.append(trouble)
 
-    def _decided(self, views: Sequence[ReleaseView], index: int, free: set[str]) -> ReleaseView:
+    def _decided(
+        self, views: Sequence[ReleaseView], view: ReleaseView, standing: Standing, free: set[str]
+    ) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
-        view = views[index]
-        if (standing := view.standing) is None:
-            return view
         fleet = replace(self.held.fleet, versions={**self.held.fleet.versions, **_rendered(views)})
         decided = plan(ownership.snapshot(fleet, standing, free), self.now)
         try:
@@ -184,8 +184,7 @@ class Look:
                     raise
                 return self._fail(known, f"spec.workload.template: the API server does not take the status: {no}")
         if refused := self._move(decided.moves):
-            retries = standing.release.spec.on_failure.retries if (standing := view.standing) else 0
-            view = self._write_status(view, not_patched(view.status, refused, retries, self.now))
+            view = self._write_status(view, not_patched(view, refused, self.now))
         told = (Note("BoxFailed", f"{box} could not be patched: {no}", Severity.WARNING) for box, no in refused.items())
         self._tell(view, (*decided.notes, *told))
         return view
@@ -206,12 +205,12 @@ class Look:
 
     def _as_told(self, view: ReleaseView, status: ReleaseStatus) -> ReleaseStatus:
         """Return the status with the trouble that the look before has met; it is gone one look after the trouble is."""
-        for trouble in self.told:
-            if trouble.uid == view.mark.uid:
-                self._recheck(TROUBLE_AGAIN)
-                note = Note(trouble.reason, trouble.message, Severity.WARNING)
-                return held_up(self._known(view), note, self.now, status)
-        return status
+        trouble = next((one for one in self.told if one.uid == view.mark.uid), None)
+        if trouble is None:
+            return status
+        self._recheck(TROUBLE_AGAIN)
+        note = Note(trouble.reason, trouble.message, Severity.WARNING)
+        return held_up(self._known(view), note, self.now, status)
 
     def _known(self, view: ReleaseView) -> ReleaseView:
         """Return the release as the cluster has it, without what this look has settled in memory."""

@@ -47,9 +47,9 @@ def recheck_after(snapshot: Snapshot, status: ReleaseStatus, now: datetime) -> t
 def _most_important(outcome: Outcome) -> tuple[Waiting, tuple[Objection, ...], tuple[str, ...]]:
     """Return what is waited for, the objections that say so (none: it speaks for itself), and the boxes."""
     objections = outcome.objections
+    if outcome.retreat is not None and any(one.boxes for one in objections):
+        objections = tuple(one for one in objections if one.boxes)  # that it goes no further is not what it waits for
     whole = next((one for one in objections if not one.boxes), None)
-    if outcome.retreat is not None:  # that it goes no further is not what it waits for while it goes back
-        whole = None if len(objections) > 1 else whole
     updating = outcome.books.boxes(State.UPDATING)
     if updating and (whole is None or whole.reason is not Waiting.PAUSED):
         return Waiting.HEALTH, (), updating

@@ -111,3 +111,15 @@ def test_a_version_that_another_removed_meanwhile_is_no_error() -> None:
     known = held(fake).held(SCAN, NOW)
     fake.remove(Kind.DAEMON_SET, "scan-v0", "default")
     Look(known, fake, Pinned(None), NOW).take()
+
+
+def test_every_version_that_a_box_remembers_is_kept_so_that_releases_can_be_taken_back_one_after_the_other() -> None:
+    fake = cluster("box-1")
+    for number in range(1, 8):
+        made = raw_daemon_set(f"v{number}", created=f"2026-03-02T11:0{number}:00Z")
+        fake.create(Kind.DAEMON_SET, made)
+    memory = {"previous.edgefleet.io/default.scan": "v2,v1"}
+    fake.create(Kind.NODE, raw_node("box-1", labels={"run.edgefleet.io/scan.v3": ""}, annotations=memory))
+    look(fake)
+    left = [one["metadata"]["name"] for one in fake.read(Kind.DAEMON_SET)]
+    assert left == [f"scan-v{number}" for number in (1, 2, 3, 5, 6, 7)]

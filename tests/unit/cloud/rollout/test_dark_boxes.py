@@ -2,7 +2,7 @@
 
 from cloud.rollout.status import Phase
 from tests.unit.cloud.rollout.pieces import HOUR, ONE_STAGE
-from tests.unit.cloud.rollout.world import MINUTE, SECOND, world_of
+from tests.unit.cloud.rollout.world import MINUTE, SECOND, Node, world_of
 
 
 def test_a_box_that_has_only_just_returned_is_not_tried_again_before_it_is_steady() -> None:
@@ -75,3 +75,12 @@ def test_a_box_that_goes_dark_before_its_patch_is_moved_when_it_returns() -> Non
     world.heal("tc-000-scan-0")
     world.pass_time(MINUTE)
     assert world.nodes["tc-000-scan-0"].patches == 1
+
+
+def test_with_skip_a_box_that_joins_when_its_stage_has_passed_is_no_dark_one() -> None:
+    world = world_of([1, 1])
+    world.release("v1", {**ONE_STAGE, "offline": {"policy": "Skip"}})
+    world.pass_time(5 * MINUTE)
+    world.nodes["tc-001-scan-0"] = Node("tc-001-scan-0", "tc-001", link_since=world.now, joined=world.now)
+    world.pass_time(5 * MINUTE)
+    assert world.nodes["tc-001-scan-0"].wanted == {"v1"}

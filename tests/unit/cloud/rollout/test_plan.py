@@ -6,7 +6,7 @@ import pytest
 
 from cloud.rollout.status import Phase
 from tests.unit.cloud.rollout.pieces import HOUR, NO_SOAK, ONE_STAGE, everywhere
-from tests.unit.cloud.rollout.world import MINUTE, SECOND, world_of
+from tests.unit.cloud.rollout.world import MINUTE, SECOND, START, at, world_of
 
 
 def test_a_breach_is_not_forgotten_because_someone_edits_something_else() -> None:
@@ -143,3 +143,45 @@ def test_where_no_box_may_be_down_a_box_that_would_go_down_is_not_moved_and_a_pe
         "Nothing that goes down while it changes is moved (budget.maxUnavailablePerSite 0): allow 1 or more."
     )
     assert status.warnings[0].startswith("budget.maxUnavailablePerSite is 0")
+
+
+def test_a_box_that_restarts_too_often_fails_until_its_stage_has_passed_though_it_is_ready_in_between() -> None:
+    world = world_of([1, 1])
+    world.release("v1", ONE_STAGE)
+    world.pass_time(5 * MINUTE)
+    world.flaky.add(("*", "v2"))
+    health = {"readyFor": "5s", "timeout": "5m", "maxRestarts": 2}
+    stages = [{"name": "canary", "upTo": 1, "soak": "30m"}, {"name": "rest"}]
+    world.release("v2", {"health": health, "stages": stages, "onFailure": {"retries": 0}})
+    world.pass_time(10 * MINUTE)
+    assert (world.status("v2").phase, world.status("v2").failures[0].cause) == (Phase.PAUSED, "TooManyRestarts")
+    assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v1"}]
+
+
+def test_a_retry_whose_time_has_come_though_its_release_may_not_go_on_keeps_nobody_busy() -> None:
+    world = world_of([1, 1])
+    world.bad.add(("tc-000-scan-0", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 3, "maxFailed": 1}})
+    world.pass_time(2 * MINUTE)
+    world.edit("v1", control={"paused": True})
+    world.pass_time(20 * MINUTE)
+    again = world.plan("v1").recheck_after
+    assert again is not None
+    assert again > MINUTE
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_keeps_no_box_on_its_way() -> None:
+    world = world_of([1, 1])
+    ahead = 6 * HOUR
+    at(world, START + ahead)
+    world.bad.add(("tc-000-scan-0", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0, "maxFailed": 1}, "budget": {"maxParallelSites": 2}})
+    for _ in range(6):
+        world.turn()
+        world.live()
+    world.now -= ahead
+    for node in world.nodes.values():
+        node.link_since -= ahead
+        node.started = {version: since - ahead for version, since in node.started.items()}
+    world.pass_time(5 * MINUTE)
+    assert (world.status("v1").counts.succeeded, world.status("v1").counts.failed) == (1, 1)

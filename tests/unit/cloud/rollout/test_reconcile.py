@@ -186,3 +186,16 @@ def test_the_next_look_is_when_the_first_of_all_reasons_is_due() -> None:
     after = look(fake, NOW + timedelta(seconds=1)).recheck_after
     assert after is not None
     assert after <= timedelta(seconds=4)
+
+
+def test_what_was_told_of_a_release_that_went_back_stays_when_the_one_before_it_goes_back_too() -> None:
+    fake, now = cluster(), NOW
+    for number, name in enumerate(("zero", "one", "two")):
+        fake.create(Kind.RELEASE, raw_release(name, created=f"2026-03-02T11:0{number}:00Z"))
+        now = settle(fake, now)
+    for name in ("two", "one"):
+        made = fake.get(Kind.RELEASE, name, "default")
+        made["spec"]["control"], made["metadata"]["generation"] = {"abort": "Rollback"}, 2
+        fake.create(Kind.RELEASE, made)
+        now = settle(fake, now)
+    assert [status(fake, name)["counts"]["rolledBack"] for name in ("two", "one")] == [2, 2]

@@ -1,5 +1,6 @@
 """Which stage starts when: canaries, approvals, windows, soak, selectors, edits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -145,3 +146,59 @@ def test_a_stage_is_empty_without_objection_where_those_before_it_have_its_sites
     world.release("v1", {**ONE_STAGE, "stages": [{"soak": "0s", **one} for one in [*early, {"name": "rest"}]]})
     world.pass_time(HOUR)
     assert (world.status("v1").phase, world.status("v1").counts.done) == (Phase.SUCCEEDED, "5/5")
+
+
+WIDE = {"health": SHORT, "budget": {"maxParallelSites": "100%"}}
+CANARY_HOUR = {**WIDE, "stages": [{"name": "canary", "upTo": 1, "soak": "1h"}, {"name": "rest", "soak": "0s"}]}
+
+
+def vanish(world: World) -> None:
+    del world.nodes["tc-000-scan-0"]
+
+
+def change_role(world: World) -> None:
+    world.nodes["tc-000-scan-0"].role = "spare"
+
+
+def take_over(world: World) -> None:
+    only = {"selector": {"matchLabels": {"edgefleet.io/site": "tc-000"}}}
+    world.release("v2", {**ONE_STAGE, "targets": only})
+
+
+@pytest.mark.parametrize("happen", [vanish, change_role, take_over])
+def test_a_canary_that_loses_all_its_boxes_begins_anew_with_others(happen: Callable[[World], None]) -> None:
+    world = world_of([1, 1, 1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", CANARY_HOUR)
+    world.pass_time(30 * SECOND)
+    happen(world)
+    world.pass_time(10 * SECOND)
+    canary, rest = world.status("v1").stages
+    assert (canary.sites, rest.started_at) == (("tc-001",), None)
+    assert [node.name for node in world.nodes.values() if "v1" in node.wanted and node.site != "tc-000"] == [
+        "tc-001-scan-0"
+    ]
+
+
+def test_the_soak_begins_anew_after_a_box_that_came_late_though_the_release_was_paused_meanwhile() -> None:
+    world = world_of([1, 1])
+    world.cut("tc-000-scan-0")
+    first = {"name": "first", "selector": {"matchLabels": {"edgefleet.io/role": "scan"}}, "soak": "30m"}
+    stages = [first, {"name": "rest", "soak": "0s"}]
+    world.release("v1", {**WIDE, "stages": stages, "offline": {"minOnline": "50%"}})
+    world.pass_time(25 * MINUTE)
+    world.heal("tc-000-scan-0")
+    world.run(lambda one: bool(one.nodes["tc-000-scan-0"].wanted), MINUTE)
+    world.edit("v1", control={"paused": True})
+    world.pass_time(10 * MINUTE)
+    world.edit("v1", control={})
+    world.pass_time(MINUTE)
+    assert world.status("v1").stages[0].phase == "Soaking"
+
+
+def test_a_fleet_smaller_than_the_boxes_that_a_limit_asks_for_is_judged_once_all_of_it_was_attempted() -> None:
+    world = world_of([1, 1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {**ONE_STAGE, "onFailure": {"retries": 0, "minAttempted": 10, "maxFailed": "10%"}})
+    world.pass_time(HOUR)
+    assert (world.status("v1").phase, world.status("v1").counts.failed) == (Phase.PAUSED, 2)

@@ -192,3 +192,21 @@ def test_a_version_that_only_a_failed_release_made_is_no_example() -> None:
     fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
     look(fake)
     assert status(fake, "two").get("previousRelease", "") == ""
+
+
+def test_a_release_that_has_completed_is_an_example_though_boxes_have_failed_since() -> None:
+    fake = cluster()
+    fake.create(Kind.RELEASE, raw_release("one", spec=of_template("old")))
+    now = settle(fake)
+    done = {
+        "template": template("good"),
+        "startedAt": "2026-03-02T11:10:00Z",
+        "completedAt": "2026-03-02T11:20:00Z",
+        "observedGeneration": 1,
+        "breach": BREACH,
+    }
+    later = raw_release("two", created="2026-03-02T11:10:00Z", spec=of_template("good"), status=done)
+    fake.create(Kind.RELEASE, later)
+    fake.create(Kind.RELEASE, raw_release("three", created="2026-03-02T11:30:00Z"))
+    look(fake, now)
+    assert (mark_of(fake, "three"), status(fake, "three")["previousRelease"]) == ("good", "two")

@@ -1,7 +1,9 @@
 """What cannot be done is told where people see it, and stops nothing else."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from copy import deepcopy
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,13 +11,14 @@ from cloud.fleet.errors import Unavailable
 from cloud.rollout.cluster import Answer, Forbidden, Refused, Write, always
 from cloud.rollout.reconcile import REGISTRY_AGAIN, TROUBLE_AGAIN, Look
 from cloud.rollout.views import Kind
-from tests.contract.fake_cluster import FakeCluster
+from tests.contract.fake_cluster import FakeCluster, Json
 from tests.unit.cloud.rollout.looking import (
     NOW,
     SCAN,
     Pinned,
     Refusing,
     cluster,
+    edited,
     follow_labels,
     held,
     kinds,
@@ -222,3 +225,104 @@ def test_a_settled_template_that_somebody_broke_is_told_once() -> None:
     fake.create(Kind.RELEASE, raw_release(status={"template": {"spec": {}}, "startedAt": "2026-03-02T11:30:00Z"}))
     assert [decision.note.reason for decision in look(fake).decisions] == ["InvalidSpec"]
     assert look(fake, NOW + timedelta(minutes=1)).decisions == []
+
+
+class OneNodeRefused(FakeCluster):
+    """A policy forbids to write one node."""
+
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        no = Forbidden("denied by policy: box-2 is being serviced")
+        return [no if one.name == "box-2" else super(OneNodeRefused, self).write([one], may)[0] for one in writes]
+
+
+def test_a_node_that_cannot_be_patched_is_a_box_that_failed_and_the_others_go_on() -> None:
+    fake = cluster("box-1", "box-2", "box-3", of=OneNodeRefused())
+    fake.create(Kind.RELEASE, raw_release(spec={"onFailure": {"retries": 0, "maxFailed": 1}}))
+    taken = look(fake)
+    assert (taken.decisions[-1].note.reason, taken.troubles) == ("BoxFailed", [])
+    settle(fake)
+    told = status(fake, "one")
+    assert (told["phase"], told["counts"]["done"], told["counts"]["failed"]) == ("Succeeded", "2/3", 1)
+    assert told["failures"][0]["cause"] == "NotPatched"
+    assert "denied by policy" in told["failures"][0]["message"]
+
+
+class NoNodeBack(FakeCluster):
+    """A policy forbids to take a label from a node, until it is lifted."""
+
+    lifted = False
+
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        def taking(one: Write) -> bool:
+            return (
+                not self.lifted
+                and one.kind is Kind.NODE
+                and None in one.manifest["metadata"].get("labels", {}).values()
+            )
+
+        return [Refused("no") if taking(one) else super(NoNodeBack, self).write([one], may)[0] for one in writes]
+
+
+def test_a_trouble_stays_where_people_see_it_until_it_is_over() -> None:
+    policy = NoNodeBack()
+    fake = cluster("box-1", of=policy)
+    fake.create(Kind.RELEASE, raw_release(spec={"watchAfter": "0s"}))
+    now = settle(fake)
+    edited(fake, control={"abort": "Rollback"})
+    told = frozenset(look(fake, now).troubles)
+    for _ in range(3):
+        now += TROUBLE_AGAIN
+        taken = look(fake, now, told=told)
+        assert [one.reason for one in taken.troubles] == ["Refused"]
+        assert status(fake, "one")["message"].startswith("The API server says no")
+    stalled = next(one for one in status(fake, "one")["conditions"] if one["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "Refused")
+    policy.lifted = True
+    look(fake, now + TROUBLE_AGAIN, told=told)
+    look(fake, now + 2 * TROUBLE_AGAIN)
+    assert status(fake, "one")["phase"] == "RolledBack"
+    assert not status(fake, "one")["message"].startswith("The API server says no")
+
+
+class Lenient(FakeCluster):
+    """Takes whatever it is given, as one with newer definitions does."""
+
+    @staticmethod
+    def _refuse(kind: Kind, made: Json) -> None:
+        del kind, made
+
+
+def two_releases() -> tuple[FakeCluster, datetime]:
+    """Two releases that have completed, one after the other."""
+    fake = cluster(of=Lenient())
+    fake.create(Kind.RELEASE, raw_release("one"))
+    now = settle(fake)
+    fake.create(Kind.RELEASE, raw_release("two", created="2026-03-02T11:30:00Z"))
+    return fake, settle(fake, now)
+
+
+def broken_spec(release: dict[str, Any]) -> None:
+    release["spec"]["offline"] = {"policy": "Quarantine"}  # of a newer version of edgefleet
+
+
+def broken_template(release: dict[str, Any]) -> None:
+    release["status"]["template"] = {"spec": {"containers": []}}
+
+
+@pytest.mark.parametrize("spoil", [broken_spec, broken_template])
+def test_boxes_of_a_release_that_cannot_be_read_any_more_stay_as_they_are(
+    spoil: Callable[[dict[str, Any]], None],
+) -> None:
+    fake, now = two_releases()
+    before = [node["metadata"]["labels"] for node in fake.read(Kind.NODE)]
+    whole = deepcopy(fake.get(Kind.RELEASE, "two", "default"))
+    spoilt = deepcopy(whole)
+    spoil(spoilt)
+    fake.create(Kind.RELEASE, spoilt)
+    now = settle(fake, now)
+    assert [node["metadata"]["labels"] for node in fake.read(Kind.NODE)] == before
+    assert status(fake, "one")["phase"] == "Superseded"
+    fake.create(Kind.RELEASE, whole)
+    settle(fake, now)
+    assert (status(fake, "two")["phase"], status(fake, "one")["phase"]) == ("Succeeded", "Superseded")
+    assert [node["metadata"]["labels"] for node in fake.read(Kind.NODE)] == before

@@ -1,6 +1,7 @@
 """What a person should know of a release before it goes wrong."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from cloud.rollout.ownership import snapshot
 from cloud.rollout.warnings import warnings_of
@@ -77,3 +78,13 @@ def test_a_timeout_that_a_reconnect_can_outlast_is_told() -> None:
     assert "health.timeout 119s is short" in warnings(world)[0]
     world.release("v1", {"health": {"timeout": "2m", "readyFor": "5s"}})
     assert not any("is short" in text for text in warnings(world))
+
+
+def test_boxes_that_wait_for_a_release_with_nothing_that_works_are_named() -> None:
+    world = world_of([1, 1])
+    world.bad.add(("*", "v1"))
+    world.release("v1", {"health": {"readyFor": "5s", "timeout": "5m"}})
+    world.pass_time(timedelta(seconds=20))
+    world.release("v2", {"stages": [{"name": "all", "approval": True}]})
+    world.pass_time(timedelta(minutes=1))
+    assert "1 box with nothing that works until this release comes there: tc-000-scan-0." in world.status("v2").warnings

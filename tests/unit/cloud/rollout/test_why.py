@@ -253,3 +253,35 @@ def test_a_box_behind_a_stage_that_selects_nothing_is_told_so() -> None:
     finding = only(asked(world, "tc-000-scan-0"))
     assert (finding.reason, finding.command) == ("NoSite", "status 2.0")
     assert "(lab In a)" in finding.message
+
+
+def test_a_box_that_is_to_go_back_is_not_told_to_be_done() -> None:
+    world = settled([2])
+    world.release("2.0", ONE_STAGE)
+    phase(world, "2.0", Phase.SUCCEEDED)
+    world.cut("tc-000-scan-1")
+    world.edit("2.0", control={"abort": "Rollback"})
+    world.pass_time(timedelta(minutes=5))
+    finding = only(asked(world, "tc-000-scan-0"))
+    assert finding.reason == "GoesBack"
+    assert "budget.maxUnavailablePerSite" in finding.message
+
+
+def test_a_failed_box_that_is_dark_is_not_told_to_have_gone_back() -> None:
+    world = settled([1, 1])
+    world.bad.add(("*", "2.0"))
+    world.release("2.0", {**ONE_STAGE, "onFailure": {"retries": 0}})
+    world.run(lambda one: bool(one.status("2.0").boxes), HOUR)
+    (box,) = world.status("2.0").boxes
+    world.run(lambda one: bool(one.status("2.0").boxes[box].cause), HOUR)
+    world.nodes[box].wanted = {"2.0"}
+    world.nodes[box].moved_by = ("uid-2.0", "uid-1.0")
+    assert "it goes back to what it ran before as soon as it may" in only(asked(world, box)).message
+
+
+def test_a_box_that_a_release_has_moved_which_nobody_can_read_is_told_to_stay() -> None:
+    world = settled([1])
+    box = the_box(world, "tc-000-scan-0")
+    fleet = replace(world.fleet(), unread={"uid-2.0": (world.now, "2.0")})
+    explanation = explain(fleet, replace(box, moved_by=("uid-2.0", "uid-1.0")), world.now)
+    assert (only(explanation).release, only(explanation).reason) == ("2.0", "SpecUnreadable")

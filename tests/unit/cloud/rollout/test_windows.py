@@ -144,3 +144,21 @@ def test_every_start_that_is_promised_is_inside_by_the_clock_on_the_wall(
     assert now <= found <= now + timedelta(days=8, hours=1)
     assert is_open(one, zone, found, found + TEN_MINUTES)
     assert next_start((one,), zone, found, TEN_MINUTES) == found
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "opens", "closes", "last"),
+    [
+        ("America/New_York", "2026-03-08", "01:00", "02:30", "01:20"),
+        ("America/New_York", "2026-03-08", "02:10", "02:50", None),
+        ("Australia/Lord_Howe", "2026-10-04", "01:00", "02:10", "01:30"),
+    ],
+)
+def test_a_window_that_closes_in_the_hour_that_spring_leaves_out_closes_before_it(
+    zone: str, day: str, opens: str, closes: str, last: str | None
+) -> None:
+    there = ZoneInfo(zone)
+    midnight = local(there, f"{day}T00:00")
+    minutes = [midnight + timedelta(minutes=one) for one in range(360)]
+    allowed = [one for one in minutes if next_start((window(opens, closes),), there, one, TEN_MINUTES) == one]
+    assert (f"{allowed[-1].astimezone(there):%H:%M}" if allowed else None) == last
