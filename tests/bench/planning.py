@@ -7,12 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from cloud.rollout.ownership import snapshot
 from cloud.rollout.plan import plan
+from cloud.rollout.reconcile import Look
 from cloud.rollout.release import Release, ReleaseSpec
 from cloud.rollout.snapshot import Box, Fleet, Pod, Snapshot, Standing, Version
 from cloud.rollout.status import Phase, ReleaseStatus
+from cloud.rollout.views import Kind
 from tests.bench.figures import Figure
+from tests.unit.cloud.rollout.looking import SCAN, Pinned, cluster, held, settle
+from tests.unit.cloud.rollout.raw import raw_release
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = "2025-02-01T00:00:00Z"
+RELEASES_OVER = 100
 ROUNDS = 15
 SITES_FOR = {100: 50, 1_000: 300, 10_000: 2_000}
 SPEC = {
@@ -31,6 +37,32 @@ def measure() -> Iterator[Figure]:
         yield Figure(f"plan() of {count} boxes, half of them done", times[count], "ms", goal)
     growth = times[10_000] / times[1_000] / 10
     yield Figure("growth of plan() from 1,000 to 10,000 boxes, against linear", growth, "ratio", 1.5)
+    alone, after_many = look_milliseconds(0), look_milliseconds(RELEASES_OVER)
+    yield Figure("one look at a workload on 1,000 boxes, all done", alone, "ms")
+    name = f"the same with {RELEASES_OVER} older releases that are over, against without"
+    yield Figure(name, after_many / alone, "ratio", 2.0)
+
+
+def look_milliseconds(over: int) -> float:
+    """Return the CPU time of a look that finds nothing to write; so many releases came before the one in force."""
+    fake = cluster(*(f"box-{number}" for number in range(1_000)))
+    past = {"phase": "Superseded", "observedGeneration": 1, "startedAt": LONG_AGO, "completedAt": LONG_AGO}
+    for number in range(over):
+        status = past | {
+            "template": {"metadata": {}, "spec": {"containers": [{"name": "scan", "image": f"s:{number}"}]}}
+        }
+        created = f"2025-01-{1 + number // 24:02}T{number % 24:02}:00:00Z"
+        fake.create(Kind.RELEASE, raw_release(f"old-{number}", created=created, status=status))
+    fake.create(Kind.RELEASE, raw_release("newest", spec={"watchAfter": "0s"}))
+    rest = settle(fake)
+    writes, taken = len(fake.writes), []
+    for _ in range(ROUNDS):
+        looking = Look(held(fake, rest).held(SCAN, rest), fake, Pinned(None), rest)
+        began = time.process_time()
+        looking.take()
+        taken.append(time.process_time() - began)
+    assert len(fake.writes) == writes, "the look was not idle"
+    return statistics.median(taken) * 1000
 
 
 def halfway(count: int) -> Fleet:
