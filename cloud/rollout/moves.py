@@ -88,8 +88,11 @@ def patched(box: Box, move: Move) -> Box:
 
 
 def _remembered(box: Box, version: str, others: frozenset[str]) -> tuple[str, ...]:
-    """Return what to go back to, newest first: a version that runs, else the one before it, else one that once ran."""
-    running = sorted(one for one in others if box.runs(one))
+    """Return what to go back to, newest first: a version that runs, else the one before it, else one that once ran.
+
+    A version of which nothing bad is told but that it is not ready just now counts as one that runs.
+    """
+    running = sorted(one for one in others if box.runs(one)) or sorted(one for one in others if box.intact(one))
     before = tuple(one for one in box.previous if one != version) if others else ()
     newest = running[:1] or ([] if before else sorted(one for one in others if box.has(one))[:1])
     return (*newest, *(one for one in before if one not in newest))[:REMEMBERED]

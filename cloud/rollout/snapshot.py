@@ -54,6 +54,11 @@ class Box:
         """Tell whether a pod of that version is on the box with all its images, whether or not it works."""
         return any(pod.version == version and pod.pulled for pod in self.pods)
 
+    def intact(self, version: str) -> bool:
+        """Tell whether a pod of that version was started on the box and stays, and nothing bad is told of it."""
+        mine = (pod for pod in self.pods if pod.version == version and not pod.ending)
+        return any(pod.pulled and not pod.trouble and not pod.restarts for pod in mine)
+
     def restarts(self, version: str) -> int:
         """Return how often containers of that version's pod have restarted."""
         return sum(pod.restarts for pod in self.pods if pod.version == version and not pod.ending)

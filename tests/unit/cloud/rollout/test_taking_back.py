@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloud.rollout.moves import back
+from cloud.rollout.moves import back, forward
 from cloud.rollout.snapshot import Version
 from cloud.rollout.status import Phase, Waiting
 from tests.unit.cloud.rollout.pieces import HOUR, NO_SOAK, ONE_STAGE
@@ -222,3 +222,15 @@ def test_a_box_that_turns_bad_after_all_is_done_goes_back_alone_and_boxes_that_r
     world.pass_time(10 * MINUTE)
     assert [node.wanted for node in world.nodes.values()] == [{"v1"}, {"v2"}, {"v2"}]
     assert (world.status("v2").breach, world.status("v2").counts.failed) == (None, 1)
+
+
+def test_a_box_that_is_not_ready_just_when_it_is_moved_still_remembers_what_it_ran() -> None:
+    world = world_of([1])
+    for name in ("v1", "v2"):
+        world.release(name, ONE_STAGE)
+        world.pass_time(5 * MINUTE)
+    (box,) = world.fleet().boxes
+    unready = replace(box, pods=tuple(replace(pod, ready=False) for pod in box.pods))
+    assert forward(unready, "v3", world.versions, "uid-v3").previous == ("v2", "v1")
+    crashing = replace(box, pods=tuple(replace(pod, ready=False, trouble="CrashLoopBackOff") for pod in box.pods))
+    assert forward(crashing, "v3", world.versions, "uid-v3").previous == ("v1",)
