@@ -24,6 +24,8 @@ def shortened(value: object) -> str:
             return repr(value) if len(value) <= _QUOTED else f"{value[:_QUOTED]!r}…"
         case int() | float() | None:
             return repr(value)
+        case dict():
+            return "an object"
         case _:
             return f"a {type(value).__name__}"
 

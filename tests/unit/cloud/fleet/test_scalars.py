@@ -87,7 +87,7 @@ def test_what_is_no_time_of_day_is_told_how_one_is_written(text: object) -> None
 
 @pytest.mark.parametrize(
     ("value", "quoted"),
-    [("a", "'a'"), ("x" * 99, f"'{'x' * 60}'…"), (7, "7"), (None, "None"), ([[[]]], "a list"), ({}, "a dict")],
+    [("a", "'a'"), ("x" * 99, f"'{'x' * 60}'…"), (7, "7"), (None, "None"), ([[[]]], "a list"), ({}, "an object")],
 )
 def test_a_message_quotes_a_bad_value_briefly(value: object, quoted: str) -> None:
     assert shortened(value) == quoted
