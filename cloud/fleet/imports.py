@@ -43,8 +43,8 @@ class Row:
     """One site as the file gives it."""
 
     line: int
-    name: str
-    cells: Mapping[str, str]  # by column, without the name
+    name: str  # empty: the file has no column of names
+    cells: Mapping[str, str]  # by column that is known, without the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Sheet:
 
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()
+    whole: bool = True  # False: a column is wrong, so that a row says less than it was to; nothing is missed in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,36 @@ def read(text: str) -> Sheet:
         return Sheet(problems=(first,))
     line, header = first
     columns = [cell.strip() for cell in header]
-    if objections := tuple(_bad_header(columns)):
-        return Sheet(problems=tuple(Problem(line, objection) for objection in objections))
+    if _unseparated(columns):
+        told = "columns must be separated by commas; save the file as CSV with commas"
+        return Sheet(problems=(Problem(line, told),), whole=False)
+    wrong = [Problem(line, objection) for objection in _bad_header(columns)]
+    rows, problems = _rows(records, columns)
+    if not (rows or wrong or problems):
+        problems.append(Problem(line, "no site follows the header; write one a line"))
+    return Sheet(tuple(rows), (*wrong, *problems), whole=not wrong)
+
+
+def compare(sheet: Sheet, existing: Mapping[str, SiteSpec]) -> Import:
+    """Return what the file comes to, given the sites that exist by name; of one that is not whole, its problems."""
+    wishes: list[Wish] = []
+    problems = list(sheet.problems)
+    for row in sheet.rows:
+        try:
+            wishes.append(_wish(row, existing.get(row.name)))
+        except ValidationError as bad:
+            problems += [Problem(row.line, told) for told in _told(bad, row, missed=sheet.whole)]
+    sure = wishes if sheet.whole else []
+    return Import(
+        create=_those(sure, lambda wish: wish.before is None),
+        change=_those(sure, lambda wish: wish.before is not None and wish.after != wish.before),
+        leave=_those(sure, lambda wish: wish.after == wish.before),
+        problems=tuple(sorted(problems, key=lambda problem: problem.line)),
+    )
+
+
+def _rows(records: Iterable[tuple[int, list[str]] | Problem], columns: list[str]) -> tuple[list[Row], list[Problem]]:
+    """Return the rows below the header, and what is wrong with them before they are held against the sites."""
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: dict[str, int] = {}
@@ -127,29 +156,11 @@ def read(text: str) -> Sheet:
             problems.append(_ragged(*record, len(columns)))
         else:
             row = _row(*record, columns)
-            problems += [Problem(row.line, objection) for objection in _bad_row(row, seen)]
+            objections = (*(_bad_name(row, seen) if "name" in columns else ()), *_bad_zone(row))
+            problems += [Problem(row.line, objection) for objection in objections]
             seen.setdefault(row.name, row.line)
             rows.append(row)
-    if not rows and not problems:
-        problems.append(Problem(line, "no site follows the header; write one a line"))
-    return Sheet(tuple(rows), tuple(problems))
-
-
-def compare(sheet: Sheet, existing: Mapping[str, SiteSpec]) -> Import:
-    """Return what the file comes to, given the sites that exist by name."""
-    wishes: list[Wish] = []
-    problems = list(sheet.problems)
-    for row in sheet.rows:
-        try:
-            wishes.append(_wish(row, existing.get(row.name)))
-        except ValidationError as bad:
-            problems += [Problem(row.line, told) for told in _told(bad, row)]
-    return Import(
-        create=_those(wishes, lambda wish: wish.before is None),
-        change=_those(wishes, lambda wish: wish.before is not None and wish.after != wish.before),
-        leave=_those(wishes, lambda wish: wish.after == wish.before),
-        problems=tuple(sorted(problems, key=lambda problem: problem.line)),
-    )
+    return rows, problems
 
 
 def _those(wishes: Iterable[Wish], chosen: Callable[[Wish], bool]) -> tuple[Wish, ...]:
@@ -180,19 +191,25 @@ def _records(text: str) -> Iterator[tuple[int, list[str]] | Problem]:
         yield Problem(begin, f"from here on the file cannot be read: {bad}; check the quotation marks and line ends")
 
 
+def _unseparated(columns: list[str]) -> bool:
+    """Tell whether the first line is one column only because something else stands where commas should."""
+    return len(columns) <= 1 and re.search(r"[;\t]", "".join(columns)) is not None
+
+
 def _bad_header(columns: list[str]) -> Iterator[str]:
     """Yield what is wrong with the first line."""
-    if len(columns) <= 1 and re.search(r"[;\t]", "".join(columns)):
-        yield "columns must be separated by commas; save the file as CSV with commas"
-        return
     for column in sorted({column for column in columns if columns.count(column) > 1}):
         yield f"column {column!r} appears twice; remove one"
     for column in columns:
-        if column not in COLUMNS and not _CONTACT.fullmatch(column):
+        if not _known(column):
             known = ", ".join([*COLUMNS, *CONTACT_COLUMNS])
             yield f"column {shortened(column)} is not known; remove it or use one of {known} (contacts may be numbered)"
     if "name" not in columns:
         yield "column 'name' is missing; add it: the name of the EdgeSite"
+
+
+def _known(column: str) -> bool:
+    return column in COLUMNS or _CONTACT.fullmatch(column) is not None
 
 
 def _ragged(line: int, record: list[str], columns: int) -> Problem:
@@ -201,18 +218,20 @@ def _ragged(line: int, record: list[str], columns: int) -> Problem:
 
 
 def _row(line: int, record: list[str], columns: list[str]) -> Row:
-    cells = {column: cell.strip() for column, cell in zip(columns, record, strict=True)}
-    return Row(line, cells.pop("name"), cells)
+    cells = {column: cell.strip() for column, cell in zip(columns, record, strict=True) if _known(column)}
+    return Row(line, cells.pop("name", ""), cells)
 
 
-def _bad_row(row: Row, seen: Mapping[str, int]) -> Iterator[str]:
-    """Yield what is wrong with a row before it is held against the site that exists."""
+def _bad_name(row: Row, seen: Mapping[str, int]) -> Iterator[str]:
     try:
         _NAME.validate_python(row.name)
     except ValidationError as bad:
         yield from (f"name {shortened(row.name)}: {_words(error)}" for error in bad.errors())
     if row.name in seen:
         yield f"name {shortened(row.name)}: line {seen[row.name]} has it already; keep one of the two"
+
+
+def _bad_zone(row: Row) -> Iterator[str]:
     zone = row.cells.get("timeZone")
     if zone and zone_of(zone) is None:
         yield f"timeZone {shortened(zone)}: there is no such time zone; {_ADVICE['timeZone']}"
@@ -240,14 +259,18 @@ def _contacts(cells: Mapping[str, str]) -> list[dict[str, str]]:
     return [people[number] for number in sorted(people)]
 
 
-def _told(bad: ValidationError, row: Row) -> Iterator[str]:
-    """Yield each objection to a row in the words of its columns; zones that do not exist were objected to before."""
+def _told(bad: ValidationError, row: Row, *, missed: bool) -> Iterator[str]:
+    """Yield each objection to a row in the words of its columns; zones that do not exist were objected to before.
+
+    ``missed``: what the row lacks is an objection too.
+    """
     for error in bad.errors():
         column, *below = (str(part) for part in error["loc"])
         if below:
             column = f"contact {int(below[0]) + 1}: {below[1]}"
         if error["type"] == "missing":
-            yield f"{column} is missing; {_ADVICE.get(column, 'add it')}"
+            if missed:
+                yield f"{column} is missing; {_ADVICE.get(column, 'add it')}"
         elif column != "timeZone" or not row.cells.get(column):
             yield f"{column} {shortened(row.cells.get(column, error['input']))}: {_ADVICE.get(column) or _words(error)}"
 

@@ -116,6 +116,40 @@ def test_a_file_that_is_no_list_of_sites_is_told_what_it_lacks(text: str, object
     assert any(objection in problem for problem in problems), problems
 
 
+def test_a_wrong_column_hides_nothing_of_what_is_wrong_below_it() -> None:
+    text = "name,timezone,kind,contactNam,contactPhone\na,UTC,Hub,Li,1\nA,UTC,,,x\na,UTC,Depot,,\nb\n"
+    found = judged(text)
+    assert [str(problem)[:40] for problem in found.problems] == [
+        "line 1: column 'timezone' is not known; ",
+        "line 1: column 'contactNam' is not known",
+        "line 2: kind 'Hub': write one of Transfe",
+        "line 3: name 'A': write lower-case lette",
+        "line 3: contact 1: phone 'x': write digi",
+        "line 4: name 'a': line 2 has it already;",
+        "line 5: 1 values for 5 columns; add the ",
+    ]
+    assert (found.create, found.change, found.leave) == ((), (), ())
+
+
+def test_without_a_column_of_names_the_other_cells_are_judged() -> None:
+    assert told("timeZone,uplinkMbps\nUTC,fast\nMars/Base,1\n") == [
+        "line 1: column 'name' is missing; add it: the name of the EdgeSite",
+        "line 2: uplinkMbps 'fast': write a whole number of Mbit/s from 1 to 1000000, or leave it empty",
+        "line 3: timeZone 'Mars/Base': there is no such time zone; write an IANA time zone, for example Asia/Shanghai",
+    ]
+
+
+@pytest.mark.parametrize("evil", ["\x1b[2J", "\x9b31m", "a\x7f", "two\nlines", "a\tb"])
+def test_control_characters_are_refused_with_line_and_column(evil: str) -> None:
+    columns = ["displayName", "region", "contactName", "contactRole", "contactEmail"]
+    rows = ["a,UTC," + ",".join(f'"x{evil if number == bad else ""}y"' for number in range(5)) for bad in range(5)]
+    for column, row in zip(columns, rows, strict=True):
+        (problem,) = told(f"name,timeZone,{','.join(columns)}\n{row}\n")
+        named = column.removeprefix("contact").lower() if "contact" in column else column
+        assert problem.startswith("line 2: ")
+        assert f"{named} {'x' + evil + 'y'!r}: write one line without control characters" in problem
+
+
 def test_a_zone_that_is_none_at_all_is_told_once() -> None:
     (problem,) = told("name,timeZone\na,Beijing time\n")
     assert problem.startswith("line 2: timeZone 'Beijing time': there is no such time zone; write an IANA time zone")
