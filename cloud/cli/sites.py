@@ -1,11 +1,14 @@
 """The commands ``sites``: makes EdgeSites of a file in bulk, and says first what it would change."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,6 +26,11 @@ SITES: Final = f"/apis/{API_VERSION}/edgesites"
 IMPORTER: Final = "edgefleet-import"  # owner of what it writes, beside people and GitOps tools
 _LARGEST: Final = 32 * 2**20  # bytes of a file: about 200,000 sites
 _SHOWN: Final = 60  # characters of one value in the preview
+_TERMINATED: Final = 128 + signal.SIGTERM  # exit code, as a shell tells it of a program that such a signal ended
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
 
 
 def import_sites(  # noqa: PLR0913 - one option each
@@ -44,10 +52,10 @@ def import_sites(  # noqa: PLR0913 - one option each
       edgefleet sites import sites.csv --dry-run
       edgefleet sites import sites.csv --yes -o json
     """
-    sheet = read(decode(_load(file)))
+    sheet = read(_text(file))
     api = connect(kubeconfig, context)
     kept = {item["metadata"]["name"]: item for item in api.every(SITES)}
-    found = compare(sheet, {name: SiteSpec.model_validate(item["spec"]) for name, item in kept.items()})
+    found = compare(sheet, {row.name: _known(kept[row.name]) for row in sheet.rows if row.name in kept})
     if form is Format.TEXT:
         _preview(file, found)
     if found.problems:
@@ -72,6 +80,27 @@ def _load(file: Path) -> bytes:
     return raw
 
 
+def _text(file: Path) -> str:
+    """Return the text of the file. Raises SpecError that names it."""
+    raw = _load(file)
+    try:
+        return decode(raw)
+    except SpecError as bad:
+        raise SpecError(f"{file}: {bad}") from bad
+
+
+def _known(item: Json) -> SiteSpec:
+    """Return what is known of a site. Raises SpecError if it was written by looser rules than ours."""
+    try:
+        return SiteSpec.model_validate(item["spec"])
+    except ValidationError as bad:
+        name, first = item["metadata"]["name"], bad.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SpecError(
+            f"EdgeSite {name!r}: spec.{where}: {first['msg']}; `kubectl edit edgesite {name}` mends it"
+        ) from bad
+
+
 def _agree(file: Path, sites: int, *, yes: bool) -> None:
     """Ask whether to go on. Raises SpecError if there is nobody to ask, typer.Abort if the answer is no."""
     if yes:
@@ -86,18 +115,33 @@ def _apply(work: tuple[Wish, ...], write: Callable[[Wish], object]) -> None:
     """Write one site after the other; whatever stops it says how far it came and that it can be run again."""
     done = 0
     try:
-        for wish in _watched(work):
-            write(wish)
-            done += 1
+        with _terminable():
+            for wish in _watched(work):
+                write(wish)
+                done += 1
     except (SpecError, Unavailable, Conflict) as stopped:
         site = work[done].name
         again = _again(done, len(work))
         if isinstance(stopped, Conflict):
             raise SpecError(f"EdgeSite {site!r} was changed by others since it was read; {again}") from stopped
         raise type(stopped)(f"EdgeSite {site!r}: {stopped}; {again}") from stopped
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
         output.complain(f"stopped: {_again(done, len(work))}")
-        raise typer.Exit(1) from None
+        raise typer.Exit(_TERMINATED if isinstance(stop, _Terminated) else 1) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise _Terminated inside where SIGTERM comes."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _again(done: int, sites: int) -> str:

@@ -177,18 +177,21 @@ def test_a_site_that_appeared_since_the_preview_is_not_overwritten(importer: Imp
     assert importer.kept["a"]["timeZone"] == "UTC"
 
 
-def test_an_import_that_was_interrupted_is_simply_run_again(importer: Importer) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+def test_an_import_that_was_interrupted_is_simply_run_again(
+    importer: Importer, sent: signal.Signals, code: int
+) -> None:
     file = importer.file(*(f"{number:03},UTC,site {number},{number + 1}" for number in range(MANY)))
     leisurely = ["nice", "-n", "19"]  # so that we come in time, however busy the machine is
     with subprocess.Popen(
         [*leisurely, *importer.command(file), "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as run:
         until(lambda: importer.kept, "the first is written")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(sent)
         _, said = run.communicate(timeout=SOON)
     written = len(importer.kept)
     assert 0 < written < MANY
-    assert run.returncode == 1
+    assert run.returncode == code
     told = re.search(rf"stopped: (\d+) of {MANY} sites are known to be written; run the same command again", said)
     assert told, said
     assert int(told[1]) in (written - 1, written)  # one may have been under way
