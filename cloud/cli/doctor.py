@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.text import Text
-from urllib3.exceptions import HTTPError
 
 from cloud import crds
-from cloud.cli.kube import CONNECT_SECONDS, Api, connect
+from cloud.cli.kube import Api, connect
 from cloud.cli.options import Context, Format, Kubeconfig, Output
 from cloud.cli.output import show, show_json
 from cloud.doctor.cluster import judge_cluster, no_cluster
@@ -62,12 +61,10 @@ def look_at_cluster(kubeconfig: str | None, context: str | None) -> tuple[Findin
 
 def skew_to(api: Api) -> timedelta | None:
     """Return how far this clock is ahead of the API server's, to half a second; None: it does not tell."""
-    verb, url, headers, body, _ = api.client.param_serialize("GET", "/version", auth_settings=["BearerToken"])
     before = datetime.now(UTC)
     try:
-        response = api.client.call_api(verb, url, headers, body, _request_timeout=(CONNECT_SECONDS, CONNECT_SECONDS))
-        told = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (HTTPError, OSError, ValueError):
+        told = parsedate_to_datetime(api.date())
+    except (SpecError, Unavailable, ValueError):
         return None  # the next call says what is wrong with the connection
     ours = before + (datetime.now(UTC) - before) / 2
     return ours - told - timedelta(seconds=0.5)  # the header is cut to whole seconds

@@ -25,6 +25,7 @@ FIELD_MANAGER: Final = "edgefleet-cli"
 MERGE_PATCH: Final = "application/merge-patch+json"
 BAD: Final = 400  # HTTP's line between done and not done
 _MISSHAPEN: Final = (KeyError, TypeError, AttributeError)  # what the library meets in a file of another form
+USUAL_LOCATION: Final = "~/.kube/config"  # where kubectl looks if KUBECONFIG is not set, or is set to nothing
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
@@ -100,6 +101,10 @@ class Api:
         finally:
             response.response.close()
 
+    def date(self) -> str:
+        """Return what time the API server says it is, as HTTP writes it; empty: it does not say. Raises as ``get``."""
+        return str(self._send("GET", "/version", {}, wait=CONNECT_SECONDS).headers.get("Date", ""))
+
     def whoami(self) -> str:
         """Return who the API server says we are; else the kubeconfig's user, else the login name."""
         review: Json = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -154,35 +159,40 @@ class Api:
                 "is the cluster up, and is this the right --context? `edgefleet doctor` looks closer"
             ) from lost
         except ApiException as refused:  # only TLS failures arrive here
-            raise SpecError(
-                f"{self.origin}: no trust in {self.client.configuration.host}: {_brief(refused)}; "
-                "take the kubeconfig anew from the cluster"
-            ) from refused
+            raise self._insecure(refused) from refused
+
+    def _insecure(self, failure: Exception) -> Exception:
+        """Return the error that tells a certificate that is not trusted from a connection that broke."""
+        host, told = self.client.configuration.host, _brief(failure)
+        if "CERTIFICATE" in str(failure).upper():
+            return SpecError(f"{self.origin}: no trust in {host}: {told}; take the kubeconfig anew from the cluster")
+        return Unavailable(f"no secure connection to {host} ({self.origin}): {told}; try again in a moment")
 
     def _complaint(self, code: int, answer: Json, path: str) -> Exception:
         """Return the error that says what the API server objects to and what to do."""
         said = str(answer.get("message") or f"HTTP {code}")
+        named = answer.get("reason") == "NotFound" and (answer.get("details") or {}).get("name")
         match code:
             case 401:
                 return SpecError(f"{self.origin}: the cluster does not know this user; log in again or use --context")
             case 403:
                 return Forbidden(f"{said}; ask the cluster's administrator for this permission")
-            case 404 if answer.get("reason") == "NotFound" and (answer.get("details") or {}).get("name"):
-                return NotFound(said)
-            case 404 if f"/apis/{GROUP}/" in path:
+            case 404 if f"/apis/{GROUP}/" in path and not named:
                 return SpecError(
                     f"this cluster does not know {API_VERSION} (custom resources not installed); "
-                    "`edgefleet crds | kubectl apply --server-side -f -` or `kubectl apply -k manifests/base` installs "
-                    "them, `edgefleet doctor` tells what else is missing"
+                    "`kubectl apply --server-side -k manifests/crds` installs them, as `edgefleet crds | kubectl apply "
+                    "--server-side -f -` does without that folder; `edgefleet doctor` tells what else is missing"
                 )
             case 404:
-                return NotFound(f"{path}: {said}")
+                return NotFound(said if named else f"{path}: {said}")
             case 409:
                 return Conflict(said)
             case 400 | 422:
                 return SpecError(_causes(answer) or said)
             case 410:
                 return Gone(said)
+            case 413:
+                return SpecError(f"{self.origin}: too large for the API server: {said}; write less into one object")
             case _:
                 return Unavailable(f"{self.origin}: the API server answered {code}: {said}; try again in a moment")
 
@@ -195,14 +205,14 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
     library: Any = config  # it ships no types
     settings = client.Configuration()
     settings.retries = False  # a call fails at once; whoever wants to retry bounds it
-    location: str = kubeconfig or library.KUBE_CONFIG_DEFAULT_LOCATION
+    location = kubeconfig or os.environ.get("KUBECONFIG") or USUAL_LOCATION
     found = any(Path(part).expanduser().exists() for part in location.split(os.pathsep) if part)
     if not found and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
         library.load_incluster_config(client_configuration=settings)
         space = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
         return Api(client.ApiClient(settings), space.read_text().strip(), "", "the pod's service account")
     if not found:
-        raise SpecError(f"no kubeconfig at {location}: set KUBECONFIG or give --kubeconfig FILE")
+        raise SpecError(f"no kubeconfig at {location}: no such file; set KUBECONFIG or give --kubeconfig FILE")
     try:
         contexts, current = library.list_kube_config_contexts(location)
         library.load_kube_config(location, context, client_configuration=settings, persist_config=False)

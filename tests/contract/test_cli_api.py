@@ -2,81 +2,24 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import typer
+from kubernetes.client import ApiException
 
 from cloud.cli import gather, kube
 from cloud.cli.control import Hand, rollback
-from cloud.cli.kube import Api, Conflict, Forbidden, Gone, NotFound, connect
+from cloud.cli.doctor import skew_to
+from cloud.cli.kube import Conflict, Forbidden, Gone, NotFound, connect
 from cloud.cli.options import Format
 from cloud.cli.plan import plan
 from cloud.fleet.errors import SpecError, Unavailable
 from cloud.rollout import control
 from cloud.rollout.release import Approval
 from cloud.rollout.status import Phase
-
-Answer = tuple[int, Any]  # status, and JSON, text, or lines of a stream
-Serve = Callable[[str, str, dict[str, str], Any], Answer]
-
-
-@contextmanager
-def serving(answer: Serve, port: int = 0) -> Iterator[int]:
-    """Answer HTTP on loopback; yields the port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            target = urlsplit(self.path)
-            status, said = answer(self.command, target.path, dict(parse_qsl(target.query)), body)
-            self.send_response(status)
-            self.end_headers()
-            lines = said if isinstance(said, list) else [said]
-            with suppress(BrokenPipeError):  # whoever asked has given up
-                for line in lines:
-                    self.wfile.write((line if isinstance(line, str) else json.dumps(line)).encode() + b"\n")
-
-        do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - the library's names
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def kubeconfig(folder: Path, port: int) -> str:
-    file = folder / "kubeconfig"
-    context = {"cluster": "c", "user": "li", "namespace": "sorting"}
-    content = {
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "li", "user": {"token": "t"}}],
-        "contexts": [{"name": "here", "context": context}],
-        "current-context": "here",
-    }
-    file.write_text(json.dumps(content))
-    return str(file)
-
-
-@contextmanager
-def api_of(folder: Path, answer: Serve) -> Iterator[Api]:
-    with serving(answer) as port:
-        yield connect(kubeconfig(folder, port))
+from tests.contract.served import Answer, api_of, kubeconfig, serving
 
 
 def release(phase: Phase, version: int, approvals: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
@@ -108,7 +51,7 @@ def test_the_kubeconfig_gives_namespace_user_and_where_it_came_from(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "context", "told"),
     [
-        (None, None, "no kubeconfig at"),
+        (None, None, "no kubeconfig at .*: no such file"),
         ("{", None, "expected the node content.*`kubectl config get-contexts`"),
         ("{}", None, "Expected key current-context"),
         ("[]", None, "is of another form than a kubeconfig"),
@@ -145,12 +88,14 @@ RELEASES = "/apis/edgefleet.io/v1alpha1/namespaces/sorting/edgereleases"
 REFUSALS = [
     (401, {"message": "Unauthorized"}, SpecError, "does not know this user"),
     (403, {"message": "li cannot list"}, Forbidden, "li cannot list; ask the cluster's administrator"),
+    (404, "404 page not found", SpecError, "`kubectl apply --server-side -k manifests/crds` installs them"),
     (404, "404 page not found", SpecError, "`edgefleet crds | kubectl apply"),
     (404, {"reason": "NotFound", "details": {"name": "x"}, "message": "x not found"}, NotFound, "x not found"),
     (409, {"message": "object was modified"}, Conflict, "modified"),
     (410, {"message": "too old"}, Gone, "too old"),
     (422, {"details": {"causes": [{"field": "spec.a", "message": "bad"}]}}, SpecError, "spec.a: bad"),
     (400, {"message": "unknown field"}, SpecError, "unknown field"),
+    (413, {"message": "limit is 3145728"}, SpecError, "too large for the API server: limit is 3145728; write less"),
     (429, {"message": "slow down"}, Unavailable, "slow down; try again"),
     (500, "oops", Unavailable, "500: oops"),
 ]
@@ -172,6 +117,43 @@ def test_nobody_listening_is_told_with_the_address(tmp_path: Path) -> None:
         pass
     with pytest.raises(Unavailable, match=f"127.0.0.1:{port}.*refused.*edgefleet doctor"):
         connect(kubeconfig(tmp_path, port)).get("/version")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
+            SpecError,
+            "no trust in",
+        ),
+        ("EOF occurred in violation of protocol (_ssl.c:2427)", Unavailable, "no secure connection to .*EOF occurred"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", Unavailable, "wrong version number"),
+    ],
+    ids=["not trusted", "broken off", "no TLS"],
+)
+def test_only_a_certificate_is_a_matter_of_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, kind: type[Exception], told: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ApiException(status=0, reason=f"SSLError\n{words}")
+
+    api = connect(kubeconfig(tmp_path, 1))
+    monkeypatch.setattr(api.client, "call_api", refuse)
+    with pytest.raises(kind, match=told):
+        api.get("/version")
+    assert skew_to(api) is None
+
+
+def test_an_empty_kubeconfig_variable_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".kube").mkdir()
+    Path(kubeconfig(tmp_path, 1)).rename(tmp_path / ".kube" / "config")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for words in ("", str(tmp_path / ".kube" / "config")):
+        monkeypatch.setenv("KUBECONFIG", words)
+        assert connect().namespace == "sorting"
+    monkeypatch.delenv("KUBECONFIG")
+    assert connect().namespace == "sorting"
 
 
 def test_a_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
