@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from cloud import crds
-from cloud.cli.kube import Api, connect
+from cloud.cli.kube import Api, Json, connect
 from cloud.cli.options import Context, Format, Kubeconfig, Output
 from cloud.cli.output import show, show_json
 from cloud.doctor.cluster import judge_cluster, no_cluster
@@ -17,6 +18,7 @@ from cloud.doctor.kube import examine_cluster
 from cloud.doctor.machine import judge_machine
 from cloud.doctor.procfs import examine_machine
 from cloud.fleet.errors import SpecError, Unavailable
+from cloud.rollout.peering import signatures
 
 SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("▲", "yellow"), Level.BLOCKED: ("✕", "bold red")}
 
@@ -54,9 +56,22 @@ def look_at_cluster(kubeconfig: str | None, context: str | None) -> tuple[Findin
         api = connect(kubeconfig, context)
         definitions = [crds.definition(kind) for kind in crds.KINDS]
         expected = {definition["metadata"]["name"]: definition["spec"] for definition in definitions}
-        return judge_cluster(examine_cluster(api, expected, skew_to(api)))
+        ahead = skew_to(api)
+        theirs = datetime.now(UTC) - (ahead or timedelta(0))  # operators sign by a clock that is as right as theirs
+        return judge_cluster(examine_cluster(api, expected, ahead, partial(leader, now=theirs)))
     except (SpecError, Unavailable) as problem:
         return (no_cluster(str(problem)),)
+
+
+def leader(peers: Json, now: datetime) -> str | None:
+    """Return which of the operators that have signed a peering object leads; None: none of them lives."""
+
+    def priority(name: str) -> int:
+        given = peers[name].get("priority")
+        return given if isinstance(given, int) else 0
+
+    live = [name for name in sorted(peers) if signatures({name: peers[name]}, "", 0, now).others]
+    return max(live, key=priority, default=None)
 
 
 def skew_to(api: Api) -> timedelta | None:

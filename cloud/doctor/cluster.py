@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from cloud.doctor.findings import Finding, Level
+from cloud.doctor.findings import Finding, Level, unreadable
+from cloud.doctor.operators import OperatorFacts, judge_operator
 from cloud.fleet.resource import GROUP, NAME_SPELLED, SITE_LABEL, is_name
 from cloud.fleet.site import zone_of
 from cloud.fleet.wording import some
@@ -20,6 +21,7 @@ KUBEEDGE_RESOURCES: Final = (
     "clusterobjectsyncs.reliablesyncs.kubeedge.io",
     "nodegroups.apps.kubeedge.io",
 )
+_SITES: Final = f"edgesites.{GROUP}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class ClusterFacts:
     denied: tuple[Permission, ...]  # of what the operator does
     sites: Mapping[str, str] | None  # EdgeSite: time zone
     cloudcore: int | None  # ready replicas of its Deployment; None: no such Deployment
+    operators: OperatorFacts | None
 
 
 def no_cluster(reason: str) -> Finding:
@@ -73,8 +76,8 @@ def no_cluster(reason: str) -> Finding:
 
 
 def judge_cluster(facts: ClusterFacts) -> tuple[Finding, ...]:
-    """Return one finding for each thing looked at, in the order in which one would put things right."""
-    return tuple(check(facts) for check in CHECKS)
+    """Return one finding for each thing there is to look at, in the order in which one would put things right."""
+    return tuple(finding for check in CHECKS if (finding := check(facts)) is not None)
 
 
 def server(facts: ClusterFacts) -> Finding:
@@ -170,7 +173,7 @@ def own_resources(facts: ClusterFacts) -> Finding:
     if facts.installed is None:
         return unreadable("EdgefleetResources", "customresourcedefinitions")
     missing = tuple(name for name in facts.expected if name not in facts.installed)
-    step = "edgefleet crds | kubectl apply --server-side -f -"
+    step = "kubectl apply --server-side -k manifests/crds   (or: edgefleet crds | kubectl apply --server-side -f -)"
     if missing:
         why = "they are how one asks edgefleet for anything"
         return Finding("EdgefleetResources", Level.BLOCKED, f"not installed: {some(missing)}", why, step)
@@ -192,8 +195,14 @@ def permissions(facts: ClusterFacts) -> Finding:
         Level.WARNING,
         f"you may not {some(tuple(map(str, facts.denied)))}",
         "an operator with this kubeconfig would stand still there; to look and to ask for releases less is enough",
-        "kubectl apply -k manifests/base, as an administrator, gives the operator's service account what it needs",
+        "kubectl apply --server-side -k manifests/overlays/sample, as an administrator and after manifests/crds, gives "
+        "the operator's service account what it needs",
     )
+
+
+def operator(facts: ClusterFacts) -> Finding:
+    """Whether somebody carries releases out."""
+    return judge_operator(facts.operators)
 
 
 def labels(facts: ClusterFacts) -> Finding:
@@ -225,11 +234,13 @@ def labels(facts: ClusterFacts) -> Finding:
     return Finding("NodeLabels", Level.OK, f"{placed} boxes say at which site they stand")
 
 
-def time_zones(facts: ClusterFacts) -> Finding:
-    """Whether each site that has boxes is described, with a time zone that exists."""
+def time_zones(facts: ClusterFacts) -> Finding | None:
+    """Whether each site that has boxes is described, with a time zone that exists; None: there is no such kind yet."""
     used = {node.site for node in facts.nodes or () if node.site is not None}
+    if facts.installed is not None and _SITES not in facts.installed:
+        return None
     if facts.sites is None:
-        return unreadable("Sites", f"edgesites.{GROUP}")
+        return unreadable("Sites", _SITES)
     unknown = tuple(sorted(used - facts.sites.keys()))
     odd = tuple(f"{site} ({zone})" for site, zone in sorted(facts.sites.items()) if zone_of(zone) is None)
     why = "windows in site time cannot be computed for them, so their boxes wait"
@@ -243,7 +254,7 @@ def time_zones(facts: ClusterFacts) -> Finding:
     return Finding("Sites", Level.OK, f"{len(facts.sites)} sites, each with a time zone")
 
 
-CHECKS: tuple[Callable[[ClusterFacts], Finding], ...] = (
+CHECKS: tuple[Callable[[ClusterFacts], Finding | None], ...] = (
     server,
     skew,
     kubelets,
@@ -252,17 +263,10 @@ CHECKS: tuple[Callable[[ClusterFacts], Finding], ...] = (
     kubeedge_version,
     own_resources,
     permissions,
+    operator,
     labels,
     time_zones,
 )
-
-
-def unreadable(subject: str, resource: str) -> Finding:
-    """Return the finding that this could not be looked at."""
-    why = "this part of the cluster could not be judged"
-    return Finding(
-        subject, Level.WARNING, f"you may not list {resource}, or there are none to list", why, "ask for read access"
-    )
 
 
 def minor(version: str) -> int:

@@ -33,3 +33,12 @@ class Finding:
             "why": self.why,
             "nextStep": self.next_step,
         }
+
+
+def unreadable(subject: str, resource: str) -> Finding:
+    """Return the finding that this could not be looked at."""
+    what, why = (
+        f"you may not list {resource}, or there are none to list",
+        "this part of the cluster could not be judged",
+    )
+    return Finding(subject, Level.WARNING, what, why, "ask for read access")

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Protocol, TypeVar
 
+from cloud.doctor import operators
 from cloud.doctor.cluster import ClusterFacts, NodeFacts, Permission
+from cloud.doctor.operators import OperatorFacts
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import API_VERSION, GROUP, SITE_LABEL
 
 Json = dict[str, Any]
+Leads = Callable[[Json], str | None]  # the status of a peering object: name of the operator that lives and leads
 T = TypeVar("T")
 
 _VERBS: Final = {  # "resource.group": what the operator does with it; a test holds this to its ClusterRole
@@ -30,6 +33,7 @@ OPERATOR_NEEDS: Final = tuple(
     for resource, _, group in [name.partition(".")]
     for verb in verbs.split()
 )
+_PEERINGS: Final = "/apis/kopf.dev/v1"
 
 
 class Port(Protocol):
@@ -53,7 +57,7 @@ class Port(Protocol):
         ...
 
 
-def examine_cluster(port: Port, expected: Mapping[str, Any], skew: timedelta | None) -> ClusterFacts:
+def examine_cluster(port: Port, expected: Mapping[str, Any], skew: timedelta | None, leads: Leads) -> ClusterFacts:
     """Return what the cluster shows. Raises Unavailable when it does not answer, SpecError when we may not ask."""
     version = port.get("/version")
     return ClusterFacts(
@@ -66,6 +70,7 @@ def examine_cluster(port: Port, expected: Mapping[str, Any], skew: timedelta | N
         denied=tuple(need for need in OPERATOR_NEEDS if not allowed(port, need)),
         sites=readable(lambda: time_zones(port)),
         cloudcore=readable(lambda: ready_replicas(port)),
+        operators=operators_of(port, leads),
     )
 
 
@@ -106,6 +111,32 @@ def ready_replicas(port: Port) -> int:
     """Return how many cloudcores of the usual Deployment are ready."""
     deployment = port.get("/apis/apps/v1/namespaces/kubeedge/deployments/cloudcore")
     return int((deployment.get("status") or {}).get("readyReplicas") or 0)
+
+
+def operators_of(port: Port, leads: Leads) -> OperatorFacts | None:
+    """Return who has signed, and how the usual Deployment does; None: the signatures may not be read."""
+    try:
+        signed = port.get(f"{_PEERINGS}/clusterkopfpeerings/{operators.NAME}")
+    except SpecError:
+        if not allowed(port, Permission("kopf.dev", "clusterkopfpeerings", "get")):
+            return None
+        signed = {}  # is not there
+    single = readable(lambda: port.every(f"{_PEERINGS}/kopfpeerings")) or []
+    ours = [one for one in single if one["metadata"]["name"] == operators.NAME]
+    return OperatorFacts(
+        leader=leads(signed.get("status") or {}),
+        served=tuple(one["metadata"]["namespace"] for one in ours if leads(one.get("status") or {}) is not None),
+        deployment=readable(lambda: operator_deployment(port)),
+    )
+
+
+def operator_deployment(port: Port) -> operators.Deployment:
+    """Return how the operator's Deployment does, and what is wrong with its pods as far as they may be read."""
+    space = operators.NAMESPACE
+    found = port.get(f"/apis/apps/v1/namespaces/{space}/deployments/{operators.NAME}")
+    chosen = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items())
+    pods = readable(lambda: port.every(f"/api/v1/namespaces/{space}/pods", labelSelector=chosen))
+    return operators.deployment(found, pods or [])
 
 
 def allowed(port: Port, need: Permission) -> bool:

@@ -22,6 +22,7 @@ from cloud.doctor.cluster import (
 from cloud.doctor.findings import Finding, Level
 from cloud.doctor.kube import OPERATOR_NEEDS, examine_cluster
 from cloud.doctor.machine import GIB, MachineFacts, judge_machine
+from cloud.doctor.operators import Deployment, OperatorFacts, deployment
 from cloud.doctor.procfs import EDGE_BOX_PACKAGES, examine_machine
 from cloud.fleet.errors import SpecError, Unavailable
 from simulator import bootstrap
@@ -53,7 +54,13 @@ GOOD_CLUSTER = ClusterFacts(
     denied=(),
     sites={"hangzhou": "Asia/Shanghai"},
     cloudcore=1,
+    operators=OperatorFacts("edgefleet-operator-1", (), None),
 )
+
+
+def nobody(deployment: Deployment | None = None) -> OperatorFacts:
+    """What is seen where no operator lives."""
+    return OperatorFacts(None, (), deployment)
 
 
 def of(findings: tuple[Finding, ...], subject: str) -> Finding:
@@ -138,6 +145,20 @@ def test_a_machine_that_lacks_something_is_told_what(
         ({"sites": {}}, "Sites", Level.WARNING, "without an EdgeSite: hangzhou"),
         ({"sites": {"hangzhou": "Asia/Atlantis"}}, "Sites", Level.WARNING, "hangzhou (Asia/Atlantis)"),
         ({"sites": None}, "Sites", Level.WARNING, "may not list edgesites"),
+        ({"sites": None, "installed": None}, "Sites", Level.WARNING, "may not list edgesites"),
+        ({"operators": None}, "Operator", Level.WARNING, "may not list clusterkopfpeerings"),
+        ({"operators": nobody()}, "Operator", Level.BLOCKED, "no Deployment edgefleet-operator"),
+        ({"operators": nobody()}, "Operator", Level.BLOCKED, "edgefleet operator runs one here"),
+        ({"operators": nobody(Deployment(0, 0))}, "Operator", Level.BLOCKED, "asks for no pod"),
+        ({"operators": nobody(Deployment(2, 0))}, "Operator", Level.BLOCKED, "0 of 2 pods of Deployment"),
+        (
+            {"operators": nobody(Deployment(2, 1, "operator-1: ImagePullBackOff"))},
+            "Operator",
+            Level.BLOCKED,
+            "1 of 2 pods of Deployment edgefleet-operator are ready; operator-1: ImagePullBackOff",
+        ),
+        ({"operators": nobody(Deployment(2, 0))}, "Operator", Level.BLOCKED, "kubectl -n edgefleet get pods"),
+        ({"operators": OperatorFacts(None, ("a", "b"), None)}, "Operator", Level.OK, "in single namespaces: a, b"),
     ],
 )
 def test_a_cluster_that_lacks_something_is_told_what(
@@ -146,6 +167,12 @@ def test_a_cluster_that_lacks_something_is_told_what(
     finding = of(judge_cluster(replace(GOOD_CLUSTER, **change)), subject)
     assert finding.level is level
     assert words in f"{finding.what} {finding.why} {finding.next_step}"
+
+
+def test_of_a_kind_that_is_not_installed_it_is_not_said_that_one_may_not_list_it() -> None:
+    findings = judge_cluster(replace(GOOD_CLUSTER, installed={}, sites=None))
+    assert "Sites" not in {finding.subject for finding in findings}
+    assert of(findings, "EdgefleetResources").what == "not installed: edgesites.edgefleet.io"
 
 
 def test_no_cluster_blocks_and_says_where_to_get_one() -> None:
@@ -165,6 +192,7 @@ clusters = st.builds(
     installed=st.none() | st.dictionaries(st.sampled_from([*OURS, *KUBEEDGE_RESOURCES]), st.just({})),
     expected=st.just(OURS),
     sites=st.none() | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
+    operators=st.none() | st.builds(OperatorFacts),
 )
 
 
@@ -218,6 +246,16 @@ def test_the_permissions_asked_for_are_those_of_the_operators_role() -> None:
     assert granted == set(OPERATOR_NEEDS), "bring _VERBS in cloud/doctor/kube.py to the role"
 
 
+PEERING = "/apis/kopf.dev/v1/clusterkopfpeerings/edgefleet-operator"
+DEPLOYMENT = "/apis/apps/v1/namespaces/edgefleet/deployments/edgefleet-operator"
+PODS = "/api/v1/namespaces/edgefleet/pods"
+
+
+def first(peers: Mapping[str, Any]) -> str | None:
+    """Take whoever has signed for the leader."""
+    return next(iter(peers), None)
+
+
 class Answers:
     """The API server's side of the port: a table of answers, and what may not be done."""
 
@@ -261,22 +299,90 @@ def test_a_cluster_is_read_as_it_stands() -> None:
             {"metadata": {"name": "hangzhou"}, "spec": {"timeZone": "Asia/Shanghai"}}
         ],
         "/apis/apps/v1/namespaces/kubeedge/deployments/cloudcore": {"status": {"readyReplicas": 1}},
+        PEERING: {"status": {"edgefleet-operator-1": {}}},
     }
     port = Answers(answers, lambda _: False)
-    assert examine_cluster(port, OURS, timedelta(seconds=1)) == GOOD_CLUSTER
+    assert examine_cluster(port, OURS, timedelta(seconds=1), first) == GOOD_CLUSTER
 
 
 def test_what_may_not_be_read_or_done_is_noted_and_the_rest_is_looked_at() -> None:
     port = Answers({"/version": {"gitVersion": "v1.35.4"}}, lambda asked: asked["resource"] == "nodes")
-    facts = examine_cluster(port, OURS, None)
+    facts = examine_cluster(port, OURS, None, first)
     assert (facts.nodes, facts.installed, facts.sites, facts.cloudcore) == (None, None, None, None)
     assert facts.denied == tuple(need for need in OPERATOR_NEEDS if need.resource == "nodes") != ()
+
+
+def operators(answers: Mapping[str, Any], *, allowed: bool = True) -> OperatorFacts | None:
+    return examine_cluster(Answers({"/version": {}, **answers}, lambda _: not allowed), OURS, None, first).operators
+
+
+def test_who_may_not_read_the_signatures_is_told_apart_from_there_being_none() -> None:
+    assert operators({}, allowed=False) is None
+    assert operators({}) == operators({PEERING: {}}) == nobody()
+    assert operators({PEERING: {"status": {"a": {}}}}, allowed=False) == OperatorFacts("a", (), None)
+
+
+def test_operators_of_single_namespaces_are_found_by_their_own_objects() -> None:
+    def signed(namespace: str, name: str, *by: str) -> dict[str, Any]:
+        return {"metadata": {"namespace": namespace, "name": name}, "status": {key: {} for key in by}}
+
+    found = [signed("a", "edgefleet-operator", "x"), signed("b", "edgefleet-operator"), signed("c", "another", "x")]
+    assert operators({"/apis/kopf.dev/v1/kopfpeerings": found}) == OperatorFacts(None, ("a",), None)
+
+
+def test_the_operators_deployment_is_read_with_its_first_pod_that_is_not_well() -> None:
+    unready = {"type": "Ready", "status": "False"}
+    pulling = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    pods = [
+        {"metadata": {"name": "well"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+        {"metadata": {"name": "ill"}, "status": {"conditions": [unready], "containerStatuses": [{"state": pulling}]}},
+    ]
+    found = {"spec": {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}}, "status": {"readyReplicas": 1}}
+    seen = operators({DEPLOYMENT: found, PODS: pods})
+    assert seen == nobody(Deployment(2, 1, "ill: ImagePullBackOff: no such image"))
+    assert operators({DEPLOYMENT: found}) == nobody(Deployment(2, 1)), "the pods may not be read"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({}, ""),
+        ({"conditions": [{"type": "Ready", "status": "False"}]}, "is not ready"),
+        (
+            {
+                "conditions": [
+                    {"type": "Ready", "status": "False"},
+                    {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"},
+                ]
+            },
+            "0/3 nodes are available",
+        ),
+        (
+            {
+                "conditions": [{"type": "Ready", "status": "False"}],
+                "containerStatuses": [{"state": {"running": {}}}, {"state": {"terminated": {"reason": "OOMKilled"}}}],
+            },
+            "OOMKilled",
+        ),
+    ],
+    ids=["no conditions yet", "unready", "unscheduled", "ended"],
+)
+def test_a_pod_of_the_operator_is_told_by_what_keeps_it(status: dict[str, Any], told: str) -> None:
+    found = deployment({}, [{"metadata": {"name": "operator-1"}, "status": status}])
+    assert found == Deployment(1, 0, f"operator-1: {told}" if told else "")
+
+
+def test_pods_that_cannot_even_be_made_are_told_before_those_there_are() -> None:
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota" + "!" * 500}
+    found = deployment({"spec": {"replicas": 2}, "status": {"conditions": [refused]}}, [])
+    assert found.trouble.startswith("none is made: exceeded quota")
+    assert len(found.trouble) == 200
 
 
 def test_a_cluster_that_goes_away_halfway_is_not_called_forbidden() -> None:
     port = Answers({"/version": {"gitVersion": "v1.35.4"}, "/api/v1/nodes": Unavailable("gone")}, lambda _: False)
     with pytest.raises(Unavailable):
-        examine_cluster(port, OURS, None)
+        examine_cluster(port, OURS, None, first)
 
 
 def test_this_machine_can_be_examined() -> None:

@@ -1,13 +1,14 @@
 """`edgefleet doctor` as a person or a program calls it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cloud.cli.doctor import doctor, render
+from cloud.cli.doctor import doctor, leader, render
 from cloud.doctor.findings import Finding, Level
 
 
@@ -27,7 +28,7 @@ def no_cluster(tmp_path: Path) -> tuple[str, str]:
 def test_without_a_cluster_it_says_so_and_ends_with_1(no_cluster: tuple[str, str]) -> None:
     result = run("--cluster", *no_cluster)
     assert result.exit_code == 1
-    assert "✕ no kubeconfig at" in result.output
+    assert f"✕ no kubeconfig at {no_cluster[1]}: no such file" in result.output
     assert "→ set KUBECONFIG" in result.output
 
 
@@ -61,6 +62,31 @@ def test_a_finding_reads_what_then_why_then_the_next_step() -> None:
     finding = Finding("Cores", Level.WARNING, "1 core", "it is slow", "get another")
     assert render(finding).plain == "  ▲ 1 core\n      it is slow\n      → get another"
     assert render(Finding("Cores", Level.OK, "2 cores")).plain == "  ✓ 2 cores"
+
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def signed(priority: object, seconds_ago: float = 0) -> dict[str, object]:
+    return {"priority": priority, "lifetime": 20, "lastseen": (NOW - timedelta(seconds=seconds_ago)).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("peers", "leads"),
+    [
+        ({}, None),
+        ({"a": signed(1)}, "a"),
+        ({"a": signed(1), "b": signed(2)}, "b"),
+        ({"a": signed(1), "b": signed(2, seconds_ago=21)}, "a"),
+        ({"a": signed(1, seconds_ago=30)}, None),
+        ({"a": signed("high"), "b": signed(1)}, "b"),
+        ({"a": "junk"}, None),
+    ],
+)
+def test_of_the_operators_that_live_the_one_of_the_highest_priority_leads(
+    peers: dict[str, object], leads: str | None
+) -> None:
+    assert leader(peers, NOW) == leads
 
 
 KUBECONFIG = """
