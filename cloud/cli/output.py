@@ -1,4 +1,8 @@
-"""How the command line speaks: tables and sentences for people, JSON for programs; colours only on a terminal."""
+"""How the command line speaks: tables and sentences for people, JSON for programs; colours only on a terminal.
+
+Whoever may write a resource must not get to write on the terminals of those who read it: no control character of a
+text but the end of a line reaches one. People see its picture, programs its JSON escape.
+"""
 
 import codecs
 import errno
@@ -6,15 +10,17 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from cloud.cli.columns import Columns
 from cloud.rollout.status import Phase, StagePhase
 
 COLOURS: Final[dict[str, str]] = {
@@ -36,13 +42,35 @@ PLAIN: Final = {"✓": "+", "▲": "!", "✕": "x", "→": "->", "…": "...", "
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _COARSE: Final = 10  # of a unit: the next smaller one says nothing any more
 _PIPE_WIDTH: Final = 10_000  # nothing is cut for a program
+_PICTURES: Final[Mapping[int, str]] = {  # of control characters: one letter each, so that a text keeps its colours
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) != "\n"},
+    0x7F: "\u2421",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),  # have no picture of their own
+}
+_ESCAPES: Final[Mapping[int, str]] = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}  # the others JSON escapes
+
+
+def visible(text: str) -> str:
+    """Return a text with pictures in place of control characters; the end of a line stays."""
+    return text.translate(_PICTURES)
+
+
+class _Screen(Console):
+    """A console to which no control character of a text gets."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Draw one thing, or a part of one."""
+        if isinstance(renderable, Text) and (shown := visible(renderable.plain)) != renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = shown
+        return super().render(renderable, options)
 
 
 def console() -> Console:
     """Return the console of standard output; in a pipe it neither cuts, wraps nor colours (NO_COLOR: nor elsewhere)."""
     piped = not sys.stdout.isatty()
     width = _PIPE_WIDTH if piped and "COLUMNS" not in os.environ else None
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return _Screen(highlight=False, markup=False, emoji=False, width=width)
 
 
 def show(*parts: RenderableType) -> None:
@@ -50,21 +78,26 @@ def show(*parts: RenderableType) -> None:
     out = console()
     with out.capture() as captured:
         for part in parts:
-            out.print(part, soft_wrap=isinstance(part, str) and not out.is_terminal)
+            told = visible(part) if isinstance(part, str) else part
+            out.print(told, soft_wrap=isinstance(part, str) and not out.is_terminal)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     sys.stdout.flush()
 
 
 def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value for programs."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    sys.stdout.write(_json(value, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def show_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value for programs, one a line, at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(_json(value) + "\n")
     sys.stdout.flush()
+
+
+def _json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 - as said
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain).translate(_ESCAPES)
 
 
 def _plain(value: object) -> str:
@@ -95,7 +128,7 @@ def give_up(lost: OSError) -> None:
 
 def complain(text: str) -> None:
     """Say on standard error what went wrong and what to do next."""
-    sys.stderr.write(f"{program()}: {text}\n")
+    sys.stderr.write(f"{program()}: {visible(text)}\n")
 
 
 def program() -> str:
@@ -108,14 +141,19 @@ def invocation(command: str, namespace: str) -> str:
     return f"{program()} {command}" if command == "doctor" else f"{program()} {command} -n {namespace}"
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]], right: frozenset[str] = frozenset()) -> Table:
-    """Return a plain table as kubectl prints them; headers in ``right`` stand over numbers."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        made.add_column(header, justify="right" if header in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return made
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    right: frozenset[str] = frozenset(),
+    loose: frozenset[str] = frozenset(),
+    spare: Sequence[str] = (),
+) -> Columns:
+    """Return a plain table as kubectl prints them; headers in ``right`` stand over numbers.
+
+    ``loose``: those of columns that may wrap; ``spare``: of those that are left out where it is narrow, in this order.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    return Columns(headers, cells, right, loose, spare)
 
 
 def facts(rows: Iterable[tuple[str, str | Text]]) -> Table:

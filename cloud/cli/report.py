@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from cloud.cli import output
+from cloud.cli.columns import Columns
 from cloud.cli.gather import Seen
 from cloud.fleet.wording import many, some
 from cloud.rollout.advice import Advice, advise
@@ -34,6 +34,7 @@ WORST_FIRST: Final = (
 ABORT_REASON: Final = "edgefleet.io/abort-reason"
 PAUSE_REASON: Final = "edgefleet.io/pause-reason"
 _NUMBERS: Final = frozenset({"DONE", "SITES", "UPDATING", "PENDING", "FAILED", "DEFERRED"})
+_LOOSE: Final = frozenset({"NAMESPACE", "MESSAGE", "SITES"})
 _WIDE: Final = 130  # columns from which a message has room beside the figures
 
 
@@ -48,13 +49,11 @@ def worst_first(found: Sequence[Seen]) -> list[Seen]:
     return sorted(found, key=order)
 
 
-def listing(found: Sequence[Seen], now: datetime, width: int, *, namespaces: bool) -> Table:
+def listing(found: Sequence[Seen], now: datetime, width: int, *, namespaces: bool) -> Columns:
     """Return the table of releases; where it is narrow, without messages: ``remarks`` has them."""
     beside = width >= _WIDE
     headers = ["NAME", "WORKLOAD", "PHASE", "STAGE", "DONE", "FAILED", "DEFERRED", "AGE"]
-    made = output.table(
-        [*(["NAMESPACE"] if namespaces else []), *headers, *(["MESSAGE"] if beside else [])], [], _NUMBERS
-    )
+    rows = []
     for one in worst_first(found):
         status, counts = one.status, one.status.counts
         row = [
@@ -68,8 +67,14 @@ def listing(found: Sequence[Seen], now: datetime, width: int, *, namespaces: boo
             Text(str(counts.deferred)),
             Text(output.span(now - one.release.created)),
         ]
-        made.add_row(*row, *([Text(status.message)] if beside else []))
-    return made
+        rows.append([*row, *([Text(status.message)] if beside else [])])
+    return output.table(
+        [*(["NAMESPACE"] if namespaces else []), *headers, *(["MESSAGE"] if beside else [])],
+        rows,
+        right=_NUMBERS,
+        loose=_LOOSE,
+        spare=("AGE", "DEFERRED", "FAILED", "STAGE", "WORKLOAD", "DONE"),
+    )
 
 
 def remarks(found: Sequence[Seen], width: int) -> Iterator[Text]:
@@ -131,7 +136,7 @@ def image_in(template: Mapping[str, Any] | None, workload: str) -> str:
     return str(main_container(containers, workload).get("image") or "") if containers else ""
 
 
-def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:
+def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Columns:
     known = {stage.name: stage for stage in status.stages}
     rows: list[list[str | Text]] = []
     for position, wanted in enumerate(spec.stages):
@@ -152,7 +157,8 @@ def _stages(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Table:
             ]
         )
     headers = ["STAGE", "PHASE", "DONE", "UPDATING", "FAILED", "DEFERRED", "SINCE", "SITES"]
-    return output.table(headers, rows, _NUMBERS - {"SITES"})
+    spare = ("SINCE", "DEFERRED", "UPDATING", "FAILED", "SITES", "DONE")
+    return output.table(headers, rows, right=_NUMBERS - {"SITES"}, loose=_LOOSE, spare=spare)
 
 
 def _facts(one: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
