@@ -1,21 +1,20 @@
 """The command ``plan``: what a release file would do to the cluster as it is now, without doing it."""
 
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-import yaml
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from cloud.cli import gather, output
-from cloud.cli.kube import Api, Conflict, Forbidden, Json, NotFound, connect
-from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output, namespace_name
+from cloud.cli import files, gather, output
+from cloud.cli.columns import Columns
+from cloud.cli.kube import Api, Json, connect
+from cloud.cli.options import Context, Format, Kubeconfig, Namespace, Output
+from cloud.cli.trial import Verdict, fleet_with, judge
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import SITE_LABEL
 from cloud.fleet.scalars import parse_duration
@@ -24,12 +23,12 @@ from cloud.rollout.draft import Draft, read_draft
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.preview import Preview, Step, preview
 from cloud.rollout.release import Release
-from cloud.rollout.snapshot import Fleet, Standing, Version
-from cloud.rollout.start import begin, predecessor
-from cloud.rollout.status import ReleaseStatus, Waiting
-from cloud.rollout.template import render
+from cloud.rollout.snapshot import Fleet
+from cloud.rollout.status import Waiting
+from cloud.rollout.views import Kind
 
-_LARGEST: Final = 4 * 2**20  # bytes of a file; the API server takes objects of 1.5 MB at most
+_LOOSE: Final = frozenset({"SITES"})
+_SPARE: Final = ("FROM", "LASTS", "BOXES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class Answer:
 
     @property
     def good(self) -> bool:
-        """Tell whether the release would come to its end."""
-        return self.seen is not None and not self.seen.blocked
+        """Tell whether the release would come to its end, and every box that is online with it."""
+        return self.seen is not None and not self.seen.blocked and not self.seen.held
 
 
 def plan(  # noqa: PLR0913 - one option each
@@ -63,7 +62,7 @@ def plan(  # noqa: PLR0913 - one option each
 
     Nothing is changed. The file is checked strictly, then by the API server (dry run), then played against
     the boxes as they are now with the operator's own planner, if each box does well and approvals are given at once.
-    Exit code 1: the file is wrong, or the release would not come to its end.
+    Exit code 1: the file is wrong, the release is over or would not come to its end, or boxes would be held back.
 
     Examples:
       edgefleet plan -f release.yaml
@@ -75,6 +74,7 @@ def plan(  # noqa: PLR0913 - one option each
     api = connect(kubeconfig, context)
     now = datetime.now(UTC)
     drafts = [read_draft(document, namespace or api.namespace, now) for document in documents]
+    _must_be_told_apart(file, drafts)
     answers = list(_answers(api, drafts, now, span))
     if form is Format.JSON:
         output.show_json([_as_json(answer) for answer in answers])
@@ -86,81 +86,53 @@ def plan(  # noqa: PLR0913 - one option each
 
 def _documents(file: str) -> list[Json]:
     """Return the releases of a file. Raises SpecError that names what cannot be read."""
-    try:
-        data = sys.stdin.buffer.read(_LARGEST + 1) if file == "-" else Path(file).read_bytes()[: _LARGEST + 1]
-        found = [one for one in yaml.safe_load_all(data) if one is not None]
-    except OSError as missing:
-        raise SpecError(f"{file}: {missing.strerror}") from missing
-    except (yaml.YAMLError, UnicodeDecodeError) as bad:
-        raise SpecError(f"{file}: not YAML: {' '.join(str(bad).split())}") from bad
-    if len(data) > _LARGEST:
-        raise SpecError(f"{file}: larger than {_LARGEST // 2**20} MiB; give one file a release")
-    releases = [one for one in found if not isinstance(one, dict) or one.get("kind") in {None, "EdgeRelease"}]
-    for other in found:
-        if other not in releases:
-            output.complain(f"{file}: {other['kind']} is passed over, only EdgeReleases are previewed")
+    found = files.documents(file)
+    if not all(isinstance(one, dict) for one in found):
+        raise SpecError(f"{file}: a document is not a mapping with apiVersion, kind, metadata and spec")
+    for kind in (one.get("kind") for one in found):
+        if _foreign(kind):
+            output.complain(f"{file}: {kind} is passed over, only EdgeReleases are previewed")
+    releases = [one for one in found if not _foreign(one.get("kind"))]
     if not releases:
         raise SpecError(f"{file}: holds no EdgeRelease")
-    if not all(isinstance(one, dict) for one in releases):
-        raise SpecError(f"{file}: a document is not a mapping with apiVersion, kind, metadata and spec")
     return releases
+
+
+def _foreign(kind: object) -> bool:
+    """Tell whether it is a kind, and not ours."""
+    return isinstance(kind, str) and kind != Kind.RELEASE
+
+
+def _must_be_told_apart(file: str, drafts: Sequence[Draft]) -> None:
+    """Refuse two releases of one name: the cluster would only see the last. Raises SpecError."""
+    counted = Counter((draft.namespace, draft.name) for draft in drafts if draft.release is not None)
+    for (namespace, name), times in counted.items():
+        if times > 1:
+            raise SpecError(f"{file}: EdgeRelease {namespace}/{name} stands in it {times} times; keep one of them")
 
 
 def _answers(api: Api, drafts: Iterable[Draft], now: datetime, span: timedelta) -> Iterator[Answer]:
     mirror: Mirror | None = None
     for draft in drafts:
-        problems, notes = (draft.problems, ()) if draft.release is None else _judgement(api, draft)
-        if draft.release is None or problems:
-            yield Answer(draft, problems, notes, None, now)
+        if draft.release is None:
+            yield Answer(draft, draft.problems, (), None, now)
+            continue
+        verdict = judge(api, draft)
+        if verdict.problems:
+            yield Answer(draft, verdict.problems, verdict.notes, None, now)
             continue
         mirror = mirror or gather.mirror(api, now)
-        try:
-            fleet = _with(mirror, draft.release, now)
-        except SpecError as impossible:
-            yield Answer(draft, (str(impossible),), notes, None, now)
-            continue
-        notes += _strangers(api, draft.release)
-        yield Answer(draft, (), notes, preview(fleet, draft.name, now, span), now)
+        fleet, problems = _tried(mirror, draft.release, verdict, now)
+        notes = verdict.notes + _strangers(api, draft.release)
+        yield Answer(draft, problems, notes, preview(fleet, draft.name, now, span) if fleet else None, now)
 
 
-def _judgement(api: Api, draft: Draft) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the API server itself objects to, and what is to be known of its word."""
+def _tried(mirror: Mirror, release: Release, verdict: Verdict, now: datetime) -> tuple[Fleet | None, tuple[str, ...]]:
+    """Return the fleet with the release in it, or why there is none."""
     try:
-        namespace_name(draft.namespace)
-    except typer.BadParameter as wrong:
-        return (f"metadata.namespace: {wrong}",), ()
-    path = gather.release_path(draft.namespace, draft.name)
-    try:
-        api.apply(path, dict(draft.manifest), dryRun="All", force="true", fieldValidation="Strict")
-    except NotFound as missing:
-        return (f"metadata.namespace: {missing}; `kubectl create namespace {draft.namespace}` makes it",), ()
-    except Forbidden as refused:  # who only looks, and leaves the writing to others, may have a preview too
-        return (), (f"the API server has not judged the file: {refused}",)
-    except (SpecError, Conflict) as refused:
-        return tuple(str(refused).splitlines()), ()
-    return (), ()
-
-
-def _with(mirror: Mirror, release: Release, now: datetime) -> Fleet:
-    """Return the fleet as it would be with this release in it. Raises SpecError if it cannot begin."""
-    held = mirror.held((release.namespace, release.spec.workload.name), now)
-    known = next((one for one in held.releases if one.mark.key[1] == release.name), None)
-    older = [one for one in held.releases if one is not known]
-    status = known.status if known is not None else ReleaseStatus()
-    if known is not None:
-        older = [one for one in older if (one.created, one.mark.key[1]) < (known.created, release.name)]
-        identity = {"uid": known.mark.uid, "created": known.created, "generation": known.generation + 1}
-        release = release.model_copy(update=identity)
-    if status.template is None:
-        status = begin(release, status, predecessor(older, held.daemon_sets, held.fleet.boxes), None)
-    rendered = render(release.namespace, release.spec.workload, status.template or {})
-    standing = Standing(release, status, tuple(one.hash for one in rendered))
-    others = (one for one in held.fleet.standings if one.release.name != release.name)
-    return replace(
-        held.fleet,
-        standings=tuple(sorted((*others, standing), key=lambda one: one.release.age_order)),
-        versions={**held.fleet.versions, **{one.hash: Version(one.hash, one.exclusive) for one in rendered}},
-    )
+        return fleet_with(mirror, release, verdict, now), ()
+    except SpecError as impossible:
+        return None, (str(impossible),)
 
 
 def _strangers(api: Api, release: Release) -> tuple[str, ...]:
@@ -178,13 +150,7 @@ def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
         yield Text.assemble(title, ": ", ("cannot be released as it is written", "red"))
         yield from (f"  {problem}" for problem in answer.problems)
         return
-    length = output.span(seen.ends - answer.began)
-    if not seen.boxes:
-        verdict = Text("would do nothing", "red")
-    elif seen.blocked:
-        verdict = Text(f"would come to a stop after {length}", "red")
-    else:
-        verdict = Text(f"would take about {length}, each box {output.span(span)} from cutover to ready", "green")
+    verdict = Text(*_verdict(seen, output.span(seen.ends - answer.began), output.span(span)))
     size = f"{many(seen.boxes, 'box')} at {many(seen.sites, 'site')}"
     yield Text.assemble(title, f": {size}; ", verdict)
     if seen.blocked:
@@ -199,7 +165,18 @@ def _story(answer: Answer, span: timedelta) -> Iterator[RenderableType]:
     yield ""
 
 
-def _sequence(seen: Preview, began: datetime) -> Table:
+def _verdict(seen: Preview, length: str, ready_after: str) -> tuple[str, str]:
+    """Return what it comes to in a few words, and their colour."""
+    if not seen.boxes:
+        return "would do nothing", "red"
+    if seen.blocked:
+        return (f"would come to a stop after {length}" if seen.steps else "would move no box"), "red"
+    if seen.held:
+        return f"would take about {length} and hold {many(len(seen.held), 'box')} back", "red"
+    return f"would take about {length}, each box {ready_after} from cutover to ready", "green"
+
+
+def _sequence(seen: Preview, began: datetime) -> Columns:
     """Return a row for all sites of a stage that are changed in the same stretch of time."""
     sites: dict[tuple[str, str], list[Step]] = {}
     for step in seen.steps:
@@ -214,7 +191,7 @@ def _sequence(seen: Preview, began: datetime) -> Table:
         names = " ".join(steps[0].site for steps in members)
         rows.append([stage, output.clock(first, began), f"+{output.span(first - began)}", lasts, boxes, names])
     headers = ["STAGE", "FROM", "AFTER", "LASTS", "BOXES", "SITES"]
-    return output.table(headers, rows, frozenset({"AFTER", "LASTS", "BOXES"}))
+    return output.table(headers, rows, frozenset({"AFTER", "LASTS", "BOXES"}), _LOOSE, _SPARE)
 
 
 def _facts(seen: Preview, began: datetime) -> Iterator[tuple[str, str | Text]]:

@@ -69,7 +69,7 @@ class Preview:
 def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> Preview:
     """Return what the release of that name would do from now on if every moved box is ready after ``ready_after``."""
     run = _Run(fleet, name, now, ready_after)
-    first, endless = run.snapshot(), ""
+    first, endless, ended = run.snapshot(), "", _ended(run.standing)
     for _ in range(MOST_TURNS):
         outcome = plan(run.snapshot(), run.now)
         run.play(outcome)
@@ -86,7 +86,7 @@ def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> P
         pauses=tuple(run.pauses),
         status=status,
         ends=run.now,
-        blocked=endless or _blocked(last, status),
+        blocked=ended or endless or _blocked(last, status),
         dark=_names(box for box in left if not box.online),
         held=_names(box for box in left if box.online),
         done=_names(box for box in first.boxes if first.standing.version_for(box) in box.versions),
@@ -95,6 +95,12 @@ def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> P
         **_left_out(fleet, first),
         supersedes=_supersedes(fleet, first),
     )
+
+
+def over(status: ReleaseStatus) -> bool:
+    """Tell whether a release is over for good; one that had passed all its stages may come into force again."""
+    overtaken = status.phase is Phase.SUPERSEDED and status.completed_at is None
+    return overtaken or status.phase in {Phase.ROLLED_BACK, Phase.HALTED}
 
 
 @dataclass(slots=True)
@@ -204,6 +210,14 @@ def _moved(box: Box, move: Move) -> Box:
 
 def _ready(box: Box) -> Box:
     return replace(box, pods=tuple(Pod(f"{box.name}-{one}", one, ready=True) for one in sorted(box.versions)))
+
+
+def _ended(standing: Standing) -> str:
+    """Return that the release is over for good, whatever its file says now; empty: it is not."""
+    if not over(standing.status):
+        return ""
+    name, phase = standing.release.name, standing.status.phase
+    return f"{name} is over ({phase}): create a new EdgeRelease under another name"
 
 
 def _blocked(last: Snapshot, status: ReleaseStatus) -> str:

@@ -101,6 +101,31 @@ def test_a_release_that_is_ended_in_the_file_moves_nothing() -> None:
     assert found.blocked
 
 
+@pytest.mark.parametrize(
+    ("abort", "phase"), [("Halt", Phase.HALTED), ("Rollback", Phase.ROLLED_BACK)], ids=["halted", "rolled back"]
+)
+def test_a_release_that_is_over_is_called_so_whatever_its_file_says_now(abort: str, phase: Phase) -> None:
+    world = settled([1, 1])
+    world.release("2.0", QUICK)
+    world.turn()
+    world.edit("2.0", control={"abort": abort})
+    world.run(lambda one: one.status("2.0").phase is phase, HOUR)
+    world.edit("2.0", control={})
+    assert seen(world).blocked == f"2.0 is over ({phase}): create a new EdgeRelease under another name"
+
+
+def test_a_release_that_was_overtaken_is_over_and_one_that_had_come_to_its_end_is_not() -> None:
+    world = settled([1, 1])
+    world.release("2.0", QUICK)
+    world.turn()
+    world.now += timedelta(minutes=1)
+    world.release("3.0", QUICK)
+    world.run(lambda one: one.status("2.0").phase is Phase.SUPERSEDED, HOUR)
+    assert seen(world).blocked == "2.0 is over (Superseded): create a new EdgeRelease under another name"
+    world.run(lambda one: one.status("1.0").phase is Phase.SUPERSEDED, HOUR)
+    assert seen(world, "1.0").blocked == "a newer release has taken over every box it matches"
+
+
 def test_a_window_is_waited_for() -> None:
     world = settled([1])
     opens = (world.now + 3 * HOUR).replace(minute=0, second=0, microsecond=0)
