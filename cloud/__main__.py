@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import version as installed
+from typing import Annotated
 
 import typer
 
@@ -30,6 +31,22 @@ def version(form: Output = Format.TEXT) -> None:
     """
     number = installed("edgefleet")
     output.show_json({"version": number}) if form is Format.JSON else output.show(f"edgefleet {number}")
+
+
+def _version_alone(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def before_any_command(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version_alone, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what may stand before a command."""
 
 
 for command in (

@@ -9,7 +9,10 @@ import typer
 
 from cloud.fleet.resource import is_name
 
-EXIT_CODES: Final = "Exit codes: 0 done, 1 failed or answered with no, 2 wrong usage."
+EXIT_CODES: Final = (
+    "Exit codes: 0 done, 1 failed or answered with no, 2 wrong usage. Errors are text on standard error, "
+    "whatever --output says."
+)
 
 
 class Format(StrEnum):

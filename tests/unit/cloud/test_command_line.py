@@ -55,8 +55,21 @@ def test_every_command_explains_itself_with_examples_and_exit_codes(name: str) -
     assert examples is not None, said
     assert f"edgefleet {name}" in examples[1]
     assert "Exit codes: 0 done, 1 failed" in said
+    assert "Errors are text on standard error" in " ".join(said.split())
     for option in ("--namespace", "--kubeconfig", "--context", "--output"):
         assert option in said
+
+
+@pytest.mark.parametrize("words", [[name] for name in COMMANDS if name != "operator"] + [["sites", "import"]])
+def test_every_command_that_ends_shows_how_it_is_typed(words: list[str]) -> None:
+    said = CliRunner().invoke(app, [*words, "--help"]).stdout
+    assert f"  Examples:\n    edgefleet {' '.join(words)}" in said
+
+
+def test_the_version_is_told_as_an_option_too() -> None:
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.stdout) == (0, CliRunner().invoke(app, ["version"]).stdout)
+    assert re.fullmatch(r"edgefleet \d.*\n", said.stdout)
 
 
 def test_wrong_usage_is_2() -> None:
