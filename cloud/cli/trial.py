@@ -44,8 +44,10 @@ def judge(api: Api, draft: Draft) -> Verdict:
         return Verdict((f"metadata.namespace: {wrong}",))
     path, asked = gather.release_path(draft.namespace, draft.name), {"dryRun": "All", "fieldValidation": "Strict"}
     try:
+        before = _applied_before(api, path)
         answer = api.apply(path, dict(draft.manifest), fieldManager=KUBECTL, force="true", **asked)
-        return Verdict(spec=ReleaseSpec.model_validate(settled(answer, draft.manifest)))
+        spec = _without_dropped(answer["spec"], before, draft.manifest["spec"])
+        return Verdict(spec=ReleaseSpec.model_validate(spec))
     except NotFound as missing:
         return Verdict((f"metadata.namespace: {missing}; `kubectl create namespace {draft.namespace}` makes it",))
     except Forbidden as refused:  # who only looks, and leaves the writing to others, may have a preview too
@@ -56,26 +58,26 @@ def judge(api: Api, draft: Draft) -> Verdict:
         return Verdict(tuple(str(refused).splitlines()))
 
 
-def settled(answer: Json, manifest: Mapping[str, Any]) -> Json:
-    """Return the spec as ``kubectl apply`` leaves it, without what that wrote before and the file has no more.
-
-    A trial knows of that only where the release was applied by the server.
-    """
-    spec: Json = answer["spec"]
-    annotations = (answer.get("metadata") or {}).get("annotations") or {}
+def _applied_before(api: Api, path: str) -> Json:
+    """Return the spec that ``kubectl apply`` wrote last, which a trial knows of only if the server applied it."""
+    try:
+        annotations = api.get(path)["metadata"].get("annotations") or {}
+    except NotFound:
+        return {}
     try:
         before = json.loads(annotations[LAST_APPLIED])["spec"]
     except (LookupError, ValueError, TypeError):  # applied by the server, created, or written by hand
-        return spec
-    return _without_dropped(spec, before, manifest["spec"]) if isinstance(before, dict) else spec
+        return {}
+    return before if isinstance(before, dict) else {}
 
 
 def _without_dropped(found: Json, before: Json, now: Mapping[str, Any]) -> Json:
+    """Return what is found, without what was applied before and is not in the file now; its lists are the file's."""
     kept: Json = {}
     for key, value in found.items():
         if key in now and isinstance(value, dict) and isinstance(before.get(key), dict):
             kept[key] = _without_dropped(value, before[key], now[key])
-        elif key in now and isinstance(value, list):
+        elif key in now and key in before and isinstance(value, list):
             kept[key] = now[key]
         elif key in now or key not in before:
             kept[key] = value

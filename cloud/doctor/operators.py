@@ -52,23 +52,25 @@ def judge_operator(facts: OperatorFacts | None) -> Finding:
 def deployment(found: dict[str, Any], pods: list[dict[str, Any]]) -> Deployment:
     """Parse the Deployment and its pods."""
     wanted, status = (found.get("spec") or {}).get("replicas", 1), found.get("status") or {}
-    refused = [f"none is made: {one.get('message', '')}" for one in _failed(status, "ReplicaFailure", "True")]
+    refused = [f"none is made: {one.get('message', '')}" for one in _those(status, "ReplicaFailure", "True")]
     unwell = (f"{pod['metadata']['name']}: {told}" for pod in pods if (told := _trouble(pod.get("status") or {})))
     trouble = next(iter([*refused, *unwell]), "")
-    return Deployment(wanted, int(status.get("readyReplicas") or 0), trouble[:_LONGEST_TOLD])
+    told = trouble if len(trouble) <= _LONGEST_TOLD else f"{trouble[:_LONGEST_TOLD]}…"
+    return Deployment(wanted, int(status.get("readyReplicas") or 0), told)
 
 
 def _trouble(status: dict[str, Any]) -> str:
     """Return what keeps a pod from being ready; empty: nothing does."""
-    if not _failed(status, "Ready", "False"):
+    if _those(status, "Ready", "True"):
         return ""
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
         if told := state.get("waiting") or state.get("terminated"):
             return ": ".join(filter(None, (told.get("reason"), told.get("message"))))
-    scheduling = [one.get("message", "") for one in _failed(status, "PodScheduled", "False")]
-    return next(iter(scheduling), "is not ready")
+    unscheduled = [one.get("message", "") for one in _those(status, "PodScheduled", "False")]
+    return next(iter(unscheduled), f"is {status.get('phase', 'Pending')} and not ready")
 
 
-def _failed(status: dict[str, Any], kind: str, bad: str) -> list[dict[str, Any]]:
-    return [one for one in status.get("conditions") or () if (one.get("type"), one.get("status")) == (kind, bad)]
+def _those(status: dict[str, Any], kind: str, value: str) -> list[dict[str, Any]]:
+    """Return the conditions of that type and status."""
+    return [one for one in status.get("conditions") or () if (one.get("type"), one.get("status")) == (kind, value)]

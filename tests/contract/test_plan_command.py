@@ -9,7 +9,7 @@ import typer
 
 from cloud.cli.options import Format
 from cloud.cli.plan import plan
-from cloud.cli.trial import LAST_APPLIED, settled
+from cloud.cli.trial import LAST_APPLIED, _without_dropped
 from cloud.fleet.errors import SpecError
 from tests.contract.served import Answer, Serve, kubeconfig, serving
 from tests.unit.cloud.rollout.raw import raw_daemon_set, raw_node, raw_pod, raw_release
@@ -34,6 +34,8 @@ def cluster(nodes: list[Json], live: Json | None = None, *, may_write: bool = Tr
         if method == "PATCH":
             known = live or raw_release(body["metadata"]["name"])
             return 200, {**known, "spec": {**known["spec"], **body["spec"]}}
+        if path.endswith("/edgereleases/one"):
+            return (200, live) if live else (404, {"reason": "NotFound", "details": {"name": "one"}})
         if path == RELEASES:
             return 200, {"items": [live] if live else []}
         return 200, {"items": kept.get(path, [])}
@@ -114,7 +116,7 @@ def test_an_answer_that_is_no_release_of_this_version_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def newer(method: str, *_: object) -> Answer:
-        return 200, {"spec": {"workload": {}}} if method == "PATCH" else {"items": []}
+        return 200, {"metadata": {}, "spec": {"workload": {}}} if method == "PATCH" else {"metadata": {}, "items": []}
 
     code, told = foretold(tmp_path, capsys, newer, written())
     assert (code, "that this version does not understand" in told["problems"][0]) == (1, True)
@@ -141,18 +143,38 @@ def test_other_kinds_are_passed_over_and_alone_they_are_no_release(
         foretold(tmp_path, capsys, cluster([raw_node()]), other)
 
 
-def test_what_apply_wrote_before_and_the_file_lacks_is_gone_and_what_others_wrote_stays() -> None:
-    before = {"windows": [{"from": "22:00"}], "health": {"readyFor": "1m", "timeout": "9m"}, "stages": [{"name": "a"}]}
-    now = {"health": {"timeout": "9m"}, "stages": [{"name": "b"}]}
-    found = {**before, "control": {"paused": True}, "stages": [{"name": "a"}, {"name": "b"}]}
-    found["health"] = {"readyFor": "1m", "timeout": "9m", "maxRestarts": 1}
-    answer = {"spec": found, "metadata": {"annotations": {LAST_APPLIED: json.dumps({"spec": before})}}}
-    kept = {"control": {"paused": True}, "stages": [{"name": "b"}], "health": {"timeout": "9m", "maxRestarts": 1}}
-    assert settled(answer, {"spec": now}) == kept
+OPEN = [{"from": "00:00", "to": "23:00", "tz": "UTC"}]
+SHUT = [{"from": "00:00", "to": "00:05", "tz": "UTC"}]  # shorter than the time-out of a box, so never long enough
 
 
-@pytest.mark.parametrize("annotation", ["", "[]", "{", '{"spec": 1}'])
-def test_an_odd_note_of_what_was_applied_before_is_no_reason_to_stumble(annotation: str) -> None:
-    answer = {"spec": {"a": 1}, "metadata": {"annotations": {LAST_APPLIED: annotation}}}
-    assert settled(answer, {"spec": {}}) == {"a": 1}
-    assert settled({"spec": {"a": 1}}, {"spec": {}}) == {"a": 1}
+def applied(annotation: str | None, **spec: object) -> Json:
+    """A release in the cluster, with what kubectl noted when it was applied."""
+    live = raw_release(spec=spec)
+    live["metadata"]["annotations"] = {} if annotation is None else {LAST_APPLIED: annotation}
+    return live
+
+
+def test_what_apply_wrote_before_and_the_file_lacks_is_gone_and_what_others_wrote_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {"windows": SHUT, "health": {"timeout": "10m", "readyFor": "1h"}, "stages": [{"name": "old"}]}
+    live = applied(json.dumps({"spec": before}), **before, control={"paused": True})
+    code, told = foretold(tmp_path, capsys, cluster([raw_node()], live), written(stages=[{"name": "new"}]))
+    assert (code, [wait["reason"] for wait in told["waits"]]) == (0, ["Paused", "Soak"])
+    assert [stage["name"] for stage in told["stages"]] == ["new"]
+
+
+@pytest.mark.parametrize("annotation", [None, "", "[]", "{", '{"spec": 1}'])
+def test_what_nobody_is_known_to_have_applied_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], annotation: str | None
+) -> None:
+    serve = cluster([raw_node()], applied(annotation, windows=SHUT))
+    code, told = foretold(tmp_path, capsys, serve, written())
+    assert (code, "No window is as long as health.timeout" in told["blocked"]) == (1, True)
+    assert foretold(tmp_path, capsys, serve, written(windows=OPEN))[1]["blocked"] is None
+
+
+def test_lists_that_others_have_added_to_are_as_the_api_server_merges_them() -> None:
+    found = {"approvals": [{"stage": "a"}, {"stage": "b"}], "paused": True}
+    assert _without_dropped(found, {}, {"approvals": [{"stage": "a"}]}) == found
+    assert _without_dropped({"health": {"a": 1, "b": 2}}, {"health": {"a": 1}}, {"health": {}}) == {"health": {"b": 2}}
