@@ -282,10 +282,14 @@ def kubeedge_of(version: str) -> tuple[int, ...]:
 
 
 def lacks(expected: Any, found: Any, path: str = "spec") -> str:  # noqa: ANN401 - any value of JSON
-    """Return the first path at which ``found`` does not hold what is expected; empty: it holds all, or more."""
+    """Return the first path at which ``found`` does not hold what is expected; empty: it holds all, or more.
+
+    Descriptions are for people and bind nobody.
+    """
     match expected, found:
         case dict(), dict():
-            paths = (lacks(value, found.get(key), f"{path}.{key}") for key, value in expected.items())
+            binding = {key: value for key, value in expected.items() if key != "description" or isinstance(value, dict)}
+            paths = (lacks(value, found.get(key), f"{path}.{key}") for key, value in binding.items())
             return next(filter(None, paths), "")
         case list(), list() if len(expected) == len(found):
             paths = (lacks(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(expected, found, strict=True)))

@@ -213,6 +213,8 @@ def test_whatever_is_wrong_comes_with_a_reason_and_a_next_step(findings: tuple[F
         ({"a": 1}, {}, "spec.a"),
         ({"a": 0, "b": False}, {}, ""),
         ({"a": 0}, {"a": 1}, "spec.a"),
+        ({"description": "of today"}, {"description": "of old"}, ""),
+        ({"description": {"type": "string"}}, {}, "spec.description"),
     ],
 )
 def test_a_definition_may_hold_more_than_ours_but_not_less(expected: Any, found: Any, path: str) -> None:  # noqa: ANN401 - JSON
