@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from simulator.adjust import Manifest, release_in
+from simulator.documents import documents
 from simulator.expectations import EXPECTATIONS
 from simulator.fleet import Fleet
 from simulator.fleetfile import fleet_for, parse_fleet
@@ -19,6 +18,7 @@ from simulator.tables import FileError, near
 
 STANDARD_INPUT: Final = Path("-")
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
+LARGEST: Final = 4 * 2**20  # bytes of a file; an API server takes objects of 1.5 MB at most
 
 T = TypeVar("T")
 
@@ -68,12 +68,7 @@ def read_files(wish: Wish) -> Files:
 
 def read_release(path: Path) -> Manifest:
     """The one EdgeRelease in a file. Raises FileError."""
-    text = read_text(path)
-    try:
-        documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as wrong:
-        raise FileError([f"{path}: is no YAML: {' '.join(str(wrong).split())}"]) from wrong
-    return release_in(documents, str(path))
+    return release_in(documents(read_text(path), str(path)), str(path))
 
 
 def selector_of(release: Manifest) -> Mapping[str, Any]:
@@ -110,18 +105,38 @@ def in_file(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> T:
     """What a TOML file holds. Raises FileError, each problem with the file's name before it."""
     text = read_text(path)
     try:
-        return parse(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as wrong:
-        raise FileError([f"{path}: is no TOML: {wrong}"]) from wrong
+        return parse(entries_in(text))
     except FileError as wrong:
         raise FileError(f"{path}: {problem}" for problem in wrong.problems) from wrong
+    except RecursionError:
+        raise FileError([f"{path}: nests too deep: no fleet and no scenario does"]) from None
+
+
+def entries_in(text: str) -> dict[str, Any]:
+    """The entries of a TOML file. Raises FileError."""
+    try:
+        return tomllib.loads(text)
+    except ValueError as wrong:  # a number of thousands of digits as well
+        raise FileError([f"is no TOML: {wrong}"]) from wrong
 
 
 def read_text(path: Path) -> str:
-    """What is in a file, or comes in from another program. Raises FileError."""
+    """What is in a file, or comes in from another program; a byte order mark is none of it. Raises FileError."""
     try:
-        return sys.stdin.buffer.read().decode() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as wrong:
-        raise FileError([f"{path}: is no text: {wrong}"]) from wrong
+        read = first_bytes(path)
     except OSError as wrong:
         raise FileError([f"{path}: cannot be read: {wrong.strerror}"]) from wrong
+    if len(read) > LARGEST:
+        raise FileError([f"{path}: is larger than {LARGEST // 2**20} MB: give a file that holds nothing else"])
+    try:
+        return read.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        raise FileError([f"{path}: is no text: {wrong}"]) from wrong
+
+
+def first_bytes(path: Path) -> bytes:
+    """As much of a file as is needed to see that it is too large."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read(LARGEST + 1)
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
