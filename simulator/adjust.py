@@ -12,7 +12,7 @@ from typing import Any, Final
 from simulator.patience import STALL_SECONDS
 from simulator.tables import FileError
 
-SPAN: Final = re.compile(r"(\d+)([smhd])")
+SPAN: Final = re.compile(r"([0-9]+)([smhd])")
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FAST_SOAK: Final = 5  # seconds a stage is watched at most; a simulated crash shows within 3
 FAST_READY: Final = 3  # seconds

@@ -26,6 +26,7 @@ from simulator.terminal import telling
 
 WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
 
+NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
 class Format(StrEnum):
     """How results are written."""
@@ -246,7 +247,7 @@ def words(shape: Shape) -> str:
 
 def share(text: str) -> float:
     """5% or 0.05 as a number; raises typer.BadParameter."""
-    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    matched = re.fullmatch(rf"({NUMBER})(%?)", text.strip())
     value = float(matched[1]) / (100 if matched[2] else 1) if matched else -1.0
     if not 0 <= value <= 0.9:  # noqa: PLR2004 - said in the message
         raise typer.BadParameter(f"--loss {text}: give a share from 0 to 90%, such as 5%; to let nothing pass, cut it")
@@ -255,7 +256,7 @@ def share(text: str) -> float:
 
 def milliseconds(text: str) -> float:
     """100ms or 1.5s as milliseconds; raises typer.BadParameter."""
-    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
+    matched = re.fullmatch(rf"({NUMBER})(ms|s)", text.strip())
     if not matched:
         raise typer.BadParameter(f"--delay {text}: give a time with its unit, such as 100ms or 1.5s")
     return float(matched[1]) * (1000 if matched[2] == "s" else 1)

@@ -33,7 +33,9 @@ def parse_fleet(entries: Mapping[str, Any]) -> Fleet:
             file.objection("site", "is empty: describe one site at least, with its boxes")
     else:
         count = file.take("sites", whole(1, MOST), 1, required=True)
-        boxes = file.take("boxes", whole(1, MOST), max(count, 1))
+        boxes = file.take("boxes", whole(1, MOST), count)
+        if boxes < count:
+            file.objection("boxes", f"{boxes}: each of the {count} sites has at least one box: write {count} or more")
         sites = ()
     file.close()
     if file.problems:

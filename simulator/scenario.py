@@ -31,7 +31,7 @@ MOST_STEPS: Final = 50
 MOST_LOSS: Final = 0.9
 MOST_FLAPS: Final = 50
 STAGE: Final = re.compile(r"stage ([1-9]|1[0-6]) (starts|passes)")
-SOME: Final = re.compile(r"(all but|first|last) ([1-9]\d{0,4})")
+SOME: Final = re.compile(r"(all but|first|last) ([1-9][0-9]{0,4})")
 
 
 class Ending(StrEnum):
