@@ -83,7 +83,7 @@ def case_of(result: Result, report: Report) -> str:
 
 def course_of(report: Report) -> str:
     """What happened as plain lines."""
-    return "\n".join([summary(report), *(f"{line.at:7.1f} s  {line.text}" for line in report.lines)])
+    return "\n".join([summary(report), *(f"{tenths(line.at):7.1f} s  {line.text}" for line in report.lines)])
 
 
 def tenths(seconds: float) -> float:

@@ -48,6 +48,11 @@ def test_a_release_that_reached_every_box_ends_with_nought() -> None:
     assert verdict_on(found.results) == "3 of 3 expectations held"
 
 
+def test_a_moment_just_before_the_beginning_has_no_sign() -> None:
+    early = replace(told(walked()), lines=(Line(-0.04, Sign.NOTE, "it begins"),))
+    assert "\n    0.0 s  it begins</system-out>" in as_junit(early, stop_is_right=False)
+
+
 def test_a_stopped_release_ends_with_one_unless_that_is_right() -> None:
     crashing = Scenario("crash", "It crashes.", Ending.STOPPED, (), ())
     seen = Seen().moves(11, "b1").told(release(20, "Paused", breach="1 of 1 failed.", failures=("Crash: b1",)))
