@@ -1,42 +1,24 @@
-"""The command line `fleetsim`, which is also `python -m simulator`: composes the commands, decides nothing."""
+"""Where `fleetsim` and `python -m simulator` begin: with next to nothing, so that Ctrl-C is heard from the first."""
 
-import io
-import sys
+import os
 
-import typer
-
-from simulator import cli_cluster, cli_demo, cli_rehearse
-from simulator.fleet import FleetError
-from simulator.machine import NotEnoughError
-from simulator.progress import ClusterError
-from simulator.sockets import NotAnsweringError
-from simulator.terminal import cannot_write
-
-app = typer.Typer(
-    name="fleetsim",
-    help="Simulated transfer centres on this machine: real Kubernetes, real KubeEdge, pretended containers.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: the same in a pipe, on a terminal and in a ticket
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(cli_cluster.app)
-cli_demo.add_to(app)
-cli_rehearse.add_to(app)
+BROKEN_OFF = 130  # as a shell says it of a program that Ctrl-C ended
 
 
 def main() -> None:
-    """Run the command line; what a person can mend is told in words, anything else is a bug and shows itself."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding lacks becomes a question mark
+    """Run the command line; while its modules are still being read, Ctrl-C ends it without a word."""
     try:
-        app(prog_name="fleetsim")
-    except (ClusterError, FleetError, NotAnsweringError, NotEnoughError) as refusal:
-        print(refusal, file=sys.stderr)
-        sys.exit(1)
-    except OSError as lost:
-        cannot_write(lost)
-        sys.exit(1)
+        import signal  # noqa: PLC0415 - even this takes a moment
+
+        heard = signal.getsignal(signal.SIGINT)
+        if heard is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(signal.SIGINT, lambda *_: os._exit(BROKEN_OFF))
+        from simulator import cli  # noqa: PLC0415 - takes a third of a second
+
+        signal.signal(signal.SIGINT, heard)
+    except KeyboardInterrupt:
+        os._exit(BROKEN_OFF)
+    cli.main()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from simulator.__main__ import app
+from simulator.cli import app
 from simulator.files import scenario_path
 
 SAMPLES = Path(__file__).resolve().parents[3] / "manifests" / "samples" / "ci"
