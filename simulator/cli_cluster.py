@@ -22,6 +22,7 @@ from simulator.fleet import FleetError, usual_fleet
 from simulator.link import Shape
 from simulator.progress import ClusterError, Step
 from simulator.stopping import at_the_end, stopping
+from simulator.starting import ending
 from simulator.terminal import telling
 
 WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
@@ -214,7 +215,7 @@ def keep(cluster: Cluster) -> None:
         fallen = [one for one in cluster.keeper.ended() if one.name not in ended_before and one.code > 0]
         if fallen:
             log = cluster.keeper.log_of(fallen[0].name)
-            raise ClusterError(f"{fallen[0].name} ended with {fallen[0].code}: read {log}")
+            raise ClusterError(f"{ending(cluster.keeper, fallen[0])}: read {log}")
 
 
 def look(cluster: Cluster) -> dict[str, Any]:

@@ -183,14 +183,17 @@ def complaints() -> Iterator[None]:
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A folder for the cluster of this rehearsal; it stays, with its logs, only when the rehearsal broke off."""
-    made = Path(tempfile.mkdtemp(prefix="edgefleet-rehearsal-"))
+    try:
+        made = Path(tempfile.mkdtemp(prefix="edgefleet-rehearsal-"))
+    except FileNotFoundError as nowhere:  # each was tried by writing into it
+        raise ClusterError(f"{nowhere.strerror}: make room in one of them, or set TMPDIR to another") from nowhere
     broken_off = False
     try:
         yield made
     except FileError:
         raise
     except Exception as wrong:
-        broken_off = not (isinstance(wrong, OSError) and wrong.errno in UNWRITABLE)  # the terminal was closed
+        broken_off = not (isinstance(wrong, OSError) and wrong.errno in UNWRITABLE)  # no log says more
         if broken_off:
             typer.echo(f"fleetsim: logs are in {made / 'logs'}", err=True)
         raise

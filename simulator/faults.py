@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from simulator.folder import naming
+
 FILE = "faults.json"
 
 
@@ -27,7 +29,8 @@ class Fault:
 def write(folder: Path, faults: Iterable[Fault]) -> None:
     """Make these the faults of the box in the folder, in place of any before; none makes it well."""
     fresh = folder / f"{FILE}.new"
-    fresh.write_text(json.dumps([as_read(fault) for fault in faults]))
+    with naming(fresh):
+        fresh.write_text(json.dumps([as_read(fault) for fault in faults]))
     fresh.replace(folder / FILE)
 
 

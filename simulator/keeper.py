@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import simulator
+from simulator.folder import shortage
 from simulator.programs import Program
 from simulator.progress import ClusterError
 from simulator.sockets import NotAnsweringError, ask
@@ -114,7 +115,8 @@ def spawn(folder: Path) -> tuple[Keeper, subprocess.Popen[bytes]]:
     while not keeper.is_alive():
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise ClusterError(f"the supervisor did not start: read {folder / 'logs' / 'supervisor.log'}")
+            log_at = folder / "logs" / "supervisor.log"
+            raise ClusterError(f"{shortage(folder)}the supervisor did not start: read {log_at}")
         time.sleep(0.02)
     return keeper, process
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.fleet import Box, Fleet, Role, Site
+from simulator.folder import naming
 from simulator.programs import Place, Ports, Seat, Timing, Uplink
 from simulator.progress import ClusterError
 
@@ -45,8 +46,9 @@ class Record:
         """Replace the file in one step; only this user may read it, the admin's token is in it."""
         path = self.place.folder / FILE
         fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(self), default=str, indent=1))
+        with naming(fresh):
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(asdict(self), default=str, indent=1))
         fresh.replace(path)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import yaml
 
 from simulator import programs
-from simulator.keeper import Keeper
+from simulator.folder import naming, shortage
+from simulator.keeper import Ended, Keeper
 from simulator.kube import Kube
 from simulator.link import Links
 from simulator.programs import LOOPBACK, Place, Uplink
@@ -32,11 +33,16 @@ def wait_until(fact: Callable[[], bool], what: str, seconds: float, keeper: Keep
     deadline = time.monotonic() + seconds
     while not fact():
         if fallen := [one for one in keeper.ended() if not one.name.startswith("box/")]:
-            one = fallen[0]
-            raise ClusterError(f"{one.name} ended with {one.code} while waiting for {what}:\n{tail(keeper, one.name)}")
+            raise ClusterError(f"{ending(keeper, fallen[0])} while waiting for {what}:\n{tail(keeper, fallen[0].name)}")
         if time.monotonic() > deadline:
-            raise ClusterError(f"{what} not reached within {seconds:.0f} s: read the logs in {keeper.folder / 'logs'}")
+            logs = keeper.folder / "logs"
+            raise ClusterError(f"{shortage(keeper.folder)}{what} not reached within {seconds:.0f} s: read {logs}")
         time.sleep(0.1)
+
+
+def ending(keeper: Keeper, one: Ended) -> str:
+    """That a program has ended, and before it that the disk is full, of which its own words say nothing plain."""
+    return f"{shortage(keeper.folder)}{one.name} ended with {one.code}"
 
 
 def tail(keeper: Keeper, name: str) -> str:
@@ -91,8 +97,9 @@ def signing_key() -> str:
 
 def write_secret(path: Path, text: str) -> None:
     """Only this user may read it."""
-    path.touch(mode=0o600)
-    path.write_text(text)
+    with naming(path):
+        path.touch(mode=0o600)
+        path.write_text(text)
 
 
 def new_token() -> str:
@@ -130,7 +137,9 @@ def start_kubeedge(place: Place, keeper: Keeper) -> None:
     """cloudcore, its controllers and the process that carries the uplinks."""
     core = programs.cloudcore(place)
     core.folder.mkdir()
-    (core.folder / "cloudcore.json").write_text(json.dumps(programs.cloudcore_config(place), indent=1))
+    config = core.folder / "cloudcore.json"
+    with naming(config):
+        config.write_text(json.dumps(programs.cloudcore_config(place), indent=1))
     for one in (core, programs.kubeedge_controllers(place), programs.link(place)):
         keeper.start(one)
 
@@ -213,4 +222,4 @@ def complain_of_fallen(keeper: Keeper, names: Iterable[str]) -> None:
     watched = {f"box/{name}" for name in names}
     for one in keeper.ended():
         if one.name in watched and one.code > 0:
-            raise ClusterError(f"{one.name} ended with {one.code}:\n{tail(keeper, one.name)}")
+            raise ClusterError(f"{ending(keeper, one)}:\n{tail(keeper, one.name)}")

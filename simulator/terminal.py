@@ -29,15 +29,18 @@ def telling() -> Iterator[Report]:
 
 
 def cannot_write(lost: OSError) -> None:
-    """Say that output cannot be written, and have nobody try again at the end. Raises what is no such loss."""
+    """Say which file cannot be written, or that output cannot, which nobody then tries again at the end.
+
+    Raises what is no such loss.
+    """
     if lost.errno not in UNWRITABLE:
         raise lost
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    what, then = f"{lost.filename}: cannot be written", "make room on its disk"
+    if lost.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what, then = "output could not be written", "make room, or let it go elsewhere"
     with suppress(OSError):  # a closed terminal has nobody to tell either
-        print(
-            f"fleetsim: output could not be written: {lost.strerror}; make room, or let it go elsewhere",
-            file=sys.stderr,
-        )
+        print(f"fleetsim: {what}: {lost.strerror}; {then}", file=sys.stderr)
 
 
 class Bars:

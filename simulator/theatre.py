@@ -18,6 +18,7 @@ from simulator.operating import PROGRAM, Operator, install
 from simulator.progress import ClusterError, Report
 from simulator.recorder import Recorder
 from simulator.scenario import Ailment, Deed
+from simulator.starting import ending
 from simulator.tables import FileError
 from simulator.timeline import Act
 
@@ -132,7 +133,7 @@ class Theatre:
         fallen = [one for one in self.cluster.keeper.ended() if not one.name.startswith("box/")]
         if fallen:
             log = self.cluster.keeper.log_of(fallen[0].name)
-            raise ClusterError(f"{fallen[0].name} ended with {fallen[0].code}: read {log}")
+            raise ClusterError(f"{ending(self.cluster.keeper, fallen[0])}: read {log}")
 
     @property
     def logs(self) -> str:

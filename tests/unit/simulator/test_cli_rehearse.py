@@ -1,6 +1,7 @@
 """How `fleetsim rehearse` ends when something goes wrong, and how it writes the files that were asked for."""
 
 import contextlib
+import errno
 import tempfile
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def test_a_folder_stays_only_where_its_logs_tell_why_a_rehearsal_broke_off(
         if wrong:
             raise wrong
     assert list(tmp_path.iterdir()) == ([made] if stays else [])
+
+
+def test_a_file_of_the_cluster_for_which_there_is_no_room_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, complaints():
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/edgefleet-rehearsal-x/cluster.new")  # noqa: S108 - nothing is there
+    assert ended.value.exit_code == 3
+    assert capsys.readouterr().err == (
+        "fleetsim: /tmp/edgefleet-rehearsal-x/cluster.new: cannot be written: No space left on device; "
+        "make room on its disk\n"
+    )
+
+
+def test_a_machine_without_room_for_temporary_files_is_told_where_it_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**_: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
+    with pytest.raises(ClusterError, match=r"found in \['/tmp'\]: make room in one of them, or set TMPDIR"), folder():
+        pass
 
 
 def test_a_file_that_cannot_be_written_is_found_out_before_anything_starts(tmp_path: Path) -> None:
