@@ -17,7 +17,7 @@ from simulator.sockets import NotAnsweringError, ask
 from simulator.supervise import SOCKET
 
 SPAWN_SECONDS = 20.0
-KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR")  # no proxies, no KUBECONFIG, no settings of the user
+KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL")  # no proxies, no KUBECONFIG, no settings of the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,9 @@ class Keeper:
         return True
 
     def start(self, program: Program) -> None:
-        """Start a program in its folder; its output is appended to its log."""
+        """Start a program in its folder, in which its temporary files are too; its output is appended to its log."""
         log = self.log_of(program.name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        program.folder.mkdir(parents=True, exist_ok=True)
         kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         ask(
             self.socket,
@@ -92,15 +91,15 @@ class Keeper:
         return self.folder / "logs" / f"{name}.log"
 
 
-def spawn(folder: Path) -> tuple[Keeper, subprocess.Popen[bytes]]:
+def spawn(folder: Path, *, passing: bool = False) -> tuple[Keeper, subprocess.Popen[bytes]]:
     """Start a supervisor for the folder.
 
     Until it is let go it lives no longer than the process returned keeps its standard input open, which the end of
-    this process closes whatever the end is.
+    this process closes whatever the end is; of a `passing` cluster it then takes the folder with it.
     """
     package = Path(simulator.__file__).parent.parent
     search = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
-    argv = [sys.executable, "-m", "simulator.supervise", str(folder)]
+    argv = [sys.executable, "-m", "simulator.supervise", str(folder), *(["passing"] if passing else [])]
     with (folder / "logs" / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             argv,

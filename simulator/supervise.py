@@ -1,6 +1,6 @@
 """The keeper of a cluster's processes: starts, signals and reaps them, and lets none outlive the cluster.
 
-`python -m simulator.supervise FOLDER` listens on FOLDER/supervisor.sock, one JSON request a connection:
+`python -m simulator.supervise FOLDER [passing]` listens on FOLDER/supervisor.sock, one JSON request a connection:
 
     {"op": "start", "name", "argv", "env", "cwd", "log"} · {"op": "signal", "name", "signal"} · {"op": "list"}
     {"op": "let-go"} · {"op": "shutdown"}
@@ -8,7 +8,8 @@
 Nothing is left behind, whoever dies: standard input is a pipe from the parent, whose end means that the parent is gone,
 unless it has let go before, which it does once a cluster is up that is to outlive it; and each child asks the kernel to
 kill it when this process dies. The kernel takes that to mean the *thread* that forked, so everything
-here happens in the main thread.
+here happens in the main thread. A child's temporary files are in its working directory. Where all of it is `passing`,
+FOLDER goes too when the parent is gone, for then nobody else takes it away.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import functools
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,31 +36,34 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 def main() -> int:
     """Serve until told to shut down, or until the parent is gone; then kill everything."""
-    folder = Path(sys.argv[1])
+    folder, passing = Path(sys.argv[1]), sys.argv[2:] == ["passing"]
+    orphaned = False
     keeper = Keeper([sys.stdin])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with bound(folder / SOCKET) as listener:
         try:
-            serve(listener, keeper)
+            orphaned = serve(listener, keeper)
         finally:
             keeper.kill_all()
             (folder / SOCKET).unlink(missing_ok=True)
+    if orphaned and passing:
+        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def serve(listener: socket.socket, keeper: "Keeper") -> None:
-    """Answer one request after the other; each is short."""
+def serve(listener: socket.socket, keeper: "Keeper") -> bool:
+    """Answer one request after the other, each short, until the end; returns whether that is the parent's."""
     while True:
         ready, _, _ = select.select([listener, *keeper.lifeline], [], [])
         if listener not in ready:
-            return  # the lifeline's end
+            return True
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
             connection.settimeout(REQUEST_SECONDS)
             asked = json.loads(connection.makefile("rb").readline() or b"{}")
             connection.sendall(json.dumps(keeper.obey(asked)).encode() + b"\n")
             if asked.get("op") == "shutdown":
-                return
+                return False
 
 
 class Keeper:
@@ -94,10 +99,12 @@ class Keeper:
         name = asked["name"]
         if name in self.children and self.children[name].poll() is None:
             return {"error": f"{name} is running already: stop it first"}
+        temporary = Path(asked["cwd"]) / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         with Path(asked["log"]).open("ab") as log:
             self.children[name] = subprocess.Popen(
                 asked["argv"],
-                env=asked["env"],
+                env={"TMPDIR": str(temporary), **asked["env"]},
                 cwd=asked["cwd"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
