@@ -21,13 +21,13 @@ from simulator.course import count
 from simulator.fleet import FleetError, usual_fleet
 from simulator.link import Shape
 from simulator.progress import ClusterError, Step
-from simulator.stopping import at_the_end, stopping
 from simulator.starting import ending
+from simulator.stopping import at_the_end, stopping
 from simulator.terminal import telling
 
+NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 WATCH_SECONDS = 2.0  # how often a cluster in the foreground is asked whether all its programs still run
 
-NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
 class Format(StrEnum):
     """How results are written."""
@@ -160,13 +160,20 @@ def degrade(
     Cluster.attach(folder).degrade(*sites, delay_ms=milliseconds(delay), loss=share(loss))
 
 
-def down(folder: Folder) -> None:
+def down(folder: Folder, output: Output = Format.TEXT) -> None:
     """Stop the cluster, even one that came up only half; its logs stay in the folder until the next start.
+
+    Where nothing is up that is said, and is no error.
 
     Examples:
       fleetsim cluster down
+      fleetsim cluster down --dir /tmp/fleet --output json
     """
-    stop(folder)
+    stopped = stop(folder)
+    if output is Format.JSON:
+        typer.echo(json.dumps({"dir": str(folder.absolute()), "stopped": stopped}))
+    else:
+        typer.echo(f"The cluster in {folder} is stopped." if stopped else f"Nothing is up in {folder}.")
 
 
 def help_text(command: Callable[..., None]) -> str:

@@ -23,6 +23,7 @@ from simulator.binaries import find_binaries
 from simulator.existing import move_in, move_out
 from simulator.faults import Fault
 from simulator.fleet import Box, Fleet, Site
+from simulator.folder import claimed, clear
 from simulator.keeper import Keeper, end, spawn
 from simulator.kube import Kube
 from simulator.link import Links, Shape
@@ -47,6 +48,10 @@ CLOUD_PORTS = 7
 TOKEN_SECONDS = 24 * 3600  # of a service account's kubeconfig
 
 
+class NotUpError(ClusterError):
+    """No cluster is up in the folder."""
+
+
 @dataclass(slots=True)
 class Cluster:
     """One running cluster. Calls are for one thread at a time; ClusterError and FleetError say what is wrong."""
@@ -57,7 +62,7 @@ class Cluster:
     _supervisor: subprocess.Popen[bytes] | None = None  # None: attached or detached, it is not our child to wait for
 
     @classmethod
-    def up(  # noqa: PLR0913 - what, where, and four choices that all have a usual answer
+    def up(  # noqa: PLR0913 - what, where, and five choices that all have a usual answer
         cls,
         fleet: Fleet,
         folder: Path,
@@ -66,23 +71,24 @@ class Cluster:
         timing: Timing | None = None,
         detached: bool = False,
         existing: Path | None = None,
+        passing: bool = False,
     ) -> Self:
         """Start everything and return when every box is Ready; `folder` is emptied first, unless a cluster is up.
 
-        `existing` is the kubeconfig of an API server to use in place of a control plane of our own.
+        `existing` is the kubeconfig of an API server to use in place of a control plane of our own. A `passing`
+        cluster's folder goes as well when this process is killed.
         """
         folder = folder.absolute()
-        if Keeper(folder).is_alive():
-            raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
-        need_address()
-        make_room(fleet.sites, report)
-        binaries = find_binaries(report)
-        clear(folder)
-        place = Place(
-            binaries.programs, binaries.crds, folder, Ports(*free_ports(CLOUD_PORTS)), new_token(), timing or Timing()
-        )
-        keeper, supervisor = spawn(folder)
-        with contextlib.ExitStack() as undo:
+        with claimed(folder), contextlib.ExitStack() as undo:
+            if Keeper(folder).is_alive():
+                raise ClusterError(f"a cluster is up in {folder}: `fleetsim cluster down --dir '{folder}'` first")
+            need_address()
+            make_room(fleet.sites, report)
+            binaries = find_binaries(report)
+            clear(folder)
+            ports = Ports(*free_ports(CLOUD_PORTS))
+            place = Place(binaries.programs, binaries.crds, folder, ports, new_token(), timing or Timing())
+            keeper, supervisor = spawn(folder, passing=passing)
             undo.callback(end, keeper, supervisor)
             if existing is None:
                 start_api(place, keeper, report)
@@ -103,7 +109,10 @@ class Cluster:
 
     @classmethod
     def attach(cls, folder: Path) -> Self:
-        """The cluster that is up in a folder, whoever started it. Raises NoRecordError when it is not all up yet."""
+        """The cluster that is up in a folder, whoever started it.
+
+        Raises NotUpError when there is none, NoRecordError when it is not all up yet.
+        """
         folder = folder.absolute()
         must_be_alive(folder)
         stored = record.read(folder)
@@ -263,35 +272,24 @@ class Cluster:
         return (Seat(network_of(port), port) for port in free_ports(count, but=taken))
 
 
-def stop(folder: Path) -> None:
-    """Stop whatever runs in a folder, even a cluster that is only half up. Raises ClusterError when nothing does."""
-    folder = folder.absolute()
+def stop(folder: Path) -> bool:
+    """Stop whatever runs in a folder, even a cluster that is only half up; returns whether anything did."""
     try:
         Cluster.attach(folder).down()
+    except NotUpError:
+        return False
     except NoRecordError:
-        Keeper(folder).shut_down()
+        end(Keeper(folder.absolute()), None)
+    return True
 
 
 def must_be_alive(folder: Path) -> None:
-    """Raise ClusterError when no cluster is up in the folder."""
+    """Raise NotUpError when no cluster is up in the folder."""
     if not Keeper(folder).is_alive():
-        raise ClusterError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
+        raise NotUpError(f"no cluster is up in {folder}: start one with `fleetsim cluster up --dir '{folder}'`")
 
 
 def make_room(sites: Iterable[Site], report: Report) -> None:
     """See that this machine has room for the boxes of a cluster. Raises NotEnoughError."""
     if raised := make_room_for_watches(sum(len(site.boxes) for site in sites)):
         report(Step(raised))
-
-
-def clear(folder: Path) -> None:
-    """Make the folder empty; raises ClusterError when it cannot be, or holds something that is not a cluster's."""
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            if not (folder / "logs" / "supervisor.log").exists():
-                raise ClusterError(f"{folder} is not empty and holds no cluster: give an empty or new folder")
-            shutil.rmtree(folder)
-        (folder / "logs").mkdir(parents=True)
-        folder.chmod(0o700)
-    except OSError as wrong:
-        raise ClusterError(f"{folder} cannot be used: {wrong.strerror}: give an empty or new folder") from wrong

@@ -148,12 +148,12 @@ def are(evidence: Evidence, sites: Sequence[str], *, ready: bool) -> float | Non
 
 
 @contextmanager
-def theatre(fleet: Fleet, folder: Path, report: Report, began: float) -> Iterator[Theatre]:
+def theatre(fleet: Fleet, folder: Path, report: Report, began: float, *, passing: bool = False) -> Iterator[Theatre]:
     """Everything up and at work inside the block, nothing left after it. Raises ClusterError.
 
-    `began`: when the time of the evidence begins, by the monotonic clock.
+    `began`: when the time of the evidence begins, by the monotonic clock. `passing`: see Cluster.up.
     """
-    with Cluster.up(fleet, folder, report=report) as cluster:
+    with Cluster.up(fleet, folder, report=report, passing=passing) as cluster:
         operator = install(cluster, report)
         with Recorder(cluster.kube, began) as recorder:
             stage = Theatre(cluster, operator, recorder)

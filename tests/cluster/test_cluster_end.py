@@ -78,12 +78,11 @@ def test_what_has_come_up_only_half_can_be_stopped_and_is_no_riddle(tmp_path: Pa
     try:
         with pytest.raises(ClusterError, match="is not up yet"):
             Cluster.attach(tmp_path).cut("tc-001")
-        stop(tmp_path)
+        assert stop(tmp_path)
         assert not keeper.is_alive()
     finally:
         end(keeper, supervisor)
-    with pytest.raises(ClusterError, match="no cluster is up"):
-        stop(tmp_path)
+    assert not stop(tmp_path)
 
 
 def test_a_detached_cluster_can_be_found_again_and_stopped_by_anyone(tmp_path: Path) -> None:
