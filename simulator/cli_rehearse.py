@@ -1,19 +1,20 @@
 """`fleetsim rehearse` and `fleetsim scenarios`: a release file tried out before it meets real boxes."""
 
 import contextlib
+import json
 import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from simulator.adjust import FAST_READY, FAST_SOAK, FAST_TIMEOUT
-from simulator.cli_cluster import exports, help_text, keep
+from simulator.cli_cluster import Format, Output, exports, help_text, keep
 from simulator.expectations import ALWAYS, EXPECTATIONS
-from simulator.files import Wish, read_files, scenario_path, shipped_scenarios
+from simulator.files import Wish, read_files, read_text, scenario_path, shipped_scenarios
 from simulator.narrate import Narrator, length
 from simulator.progress import ClusterError
 from simulator.rehearsal import Report, summary, verdict_on
@@ -88,21 +89,25 @@ def rehearse(  # noqa: PLR0913 - each is an option that a person may give
 def scenarios(
     action: Annotated[str, typer.Argument(help="Leave out to list all; `show` to print one.")] = "list",
     name: Annotated[str, typer.Argument(help="The scenario to show.")] = "",
+    output: Output = Format.TEXT,
 ) -> None:
-    """List what can befall a fleet in a rehearsal, or print one scenario as a start for your own.
+    """List what can befall a fleet in a rehearsal, or print one scenario, TOML, as a start for your own.
 
     Examples:
       fleetsim scenarios
+      fleetsim scenarios --output json
       fleetsim scenarios show seven-dark-sites > mine.toml
     """
     with complaints():
         match action, name:
+            case "list", "" if output is Format.JSON:
+                typer.echo(json.dumps(listed(), indent=1))
             case "list", "":
                 listing()
-            case "show", _ if name:
-                typer.echo(scenario_path(name).read_text(encoding="utf-8"), nl=False)
+            case "show", _ if name and output is Format.TEXT:
+                typer.echo(read_text(scenario_path(name)), nl=False)
             case _:
-                raise FileError(["write `fleetsim scenarios`, or `fleetsim scenarios show NAME`"])
+                raise FileError(["write `fleetsim scenarios [--output json]`, or `fleetsim scenarios show NAME`"])
 
 
 def listing() -> None:
@@ -114,6 +119,16 @@ def listing() -> None:
     typer.echo("\nA scenario of your own can expect:")
     for name, expectation in EXPECTATIONS.items():
         typer.echo(f"{name:<{wide}}{expectation.promise}{' (always)' if name in ALWAYS else ''}")
+
+
+def listed() -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "scenarios": [{"name": one.name, "sentence": one.sentence, "ends": one.ends} for one in shipped_scenarios()],
+        "expectations": [
+            {"name": name, "promise": one.promise, "always": name in ALWAYS} for name, one in EXPECTATIONS.items()
+        ],
+    }
 
 
 def show(narrator: Narrator, found: Report, code: int, *, stop_is_right: bool) -> None:

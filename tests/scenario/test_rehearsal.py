@@ -177,3 +177,12 @@ def test_scenarios_are_listed_and_one_can_be_taken_as_a_start(fleetsim: Fleetsim
     release.with_name("mine.toml").write_text(shown.stdout)
     assert "did you mean calm?" in fleetsim("scenarios", "show", "clam").stderr
     assert fleetsim("scenarios", "list", "calm").returncode == 2
+    assert fleetsim("scenarios", "show", "absent.toml").stderr == (
+        "fleetsim: absent.toml: cannot be read: No such file or directory\n"
+    )
+
+
+def test_a_program_can_read_what_scenarios_and_expectations_there_are(fleetsim: Fleetsim) -> None:
+    told = json.loads(fleetsim("scenarios", "--output", "json").stdout)
+    assert {"name": "calm", "sentence": "Nothing goes wrong.", "ends": "released"} in told["scenarios"]
+    assert {one["name"] for one in told["expectations"] if one["always"]} >= {"sites-budget"}
