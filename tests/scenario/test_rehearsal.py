@@ -1,12 +1,15 @@
 """What a release engineer and a CI are told when a release file is rehearsed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.scenario.conftest import TREE, Fleetsim
+from tests.cluster.waiting import until
+from tests.scenario.conftest import TREE, Fleetsim, surroundings
 
 RELEASE = """
 apiVersion: edgefleet.io/v1alpha1
@@ -128,6 +131,21 @@ def test_what_the_api_server_refuses_is_told_with_its_field_and_ends_with_two(
     done = fleetsim("rehearse", "-f", release, "--fleet", "fleet.toml")
     assert done.returncode == 2
     assert "matches none of the fleet's boxes" in done.stderr
+
+
+@pytest.mark.cluster
+def test_kill_minus_nine_leaves_no_file_behind(release: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    argv = [sys.executable, "-m", "simulator", "rehearse", "-f", str(release), "--fleet", "fleet.toml", "--fast"]
+    environment = surroundings(tmp_path) | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as rehearsal:
+        assert rehearsal.stdout is not None
+        assert any("goes to every box first" in line for line in rehearsal.stdout)
+        (folder,) = temporary.iterdir()  # which holds all that its programs lay aside
+        assert (folder / "kubeconfig").exists()
+        rehearsal.kill()
+    until(lambda: not list(temporary.iterdir()), "its folder has gone")
 
 
 def test_wrong_files_are_told_all_at_once_before_anything_starts(
