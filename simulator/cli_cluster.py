@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 import typer
 
+from simulator import record
 from simulator.build import build as build_programs
-from simulator.cluster import Cluster, stop
+from simulator.cluster import Cluster, must_be_alive, stop
 from simulator.course import count
 from simulator.fleet import FleetError, usual_fleet
 from simulator.link import Shape
@@ -52,7 +53,23 @@ Folder = Annotated[
         show_default="edgefleet/cluster in $XDG_STATE_HOME or ~/.local/state",
     ),
 ]
-Sites = Annotated[list[str], typer.Argument(help="Names of sites, such as tc-001.", metavar="SITE...")]
+
+
+def site_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What Tab offers: sites of the cluster that is up, but for those that were said."""
+    folder, said = ctx.params.get("folder") or usual_folder(), ctx.params.get("sites") or ()
+    try:
+        must_be_alive(folder)
+        fleet = record.read(folder).fleet
+    except ClusterError:
+        return []
+    return [site.name for site in fleet.sites if site.name.startswith(incomplete) and site.name not in said]
+
+
+Sites = Annotated[
+    list[str],
+    typer.Argument(help="Names of sites, such as tc-001.", metavar="SITE...", autocompletion=site_names),
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to write the result.")]
 
 
