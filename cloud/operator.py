@@ -22,12 +22,12 @@ from cloud.rollout.handlers import kopf_settings, quiet, registry_of
 from cloud.rollout.kube import KubeCluster, access
 from cloud.rollout.leadership import Deposed, Leadership
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.peering import Signatures, signatures, together
+from cloud.rollout.peering import Signatures, signatures
 from cloud.rollout.registry import Registries
 from cloud.rollout.worker import Blind, Work
 from cloud.settings import OperatorSettings
 
-PEERINGS: Final = "/apis/kopf.dev/v1"
+PEERINGS: Final = "/apis/kopf.dev/v1/clusterkopfpeerings"
 AFRESH: Final = 3  # exit code: nothing is wrong with the settings, start this process again
 
 log = structlog.get_logger("operator")
@@ -67,19 +67,17 @@ async def _operate(settings: OperatorSettings, cluster: KubeCluster, configurati
         mirror=Mirror(NodeReady()),
         pace=settings.pace_seconds,
         audit_every=settings.audit_seconds,
-        namespaces=settings.namespaces,
         leadership=Leadership(_peering(cluster, settings, identity, priority) if settings.peering else None),
     )
     stop = asyncio.Event()
-    log.info("starting", identity=identity, cluster=configuration.host, namespaces=settings.namespaces or "all")
+    log.info("starting", identity=identity, cluster=configuration.host)
     looking = asyncio.create_task(work.run(), name="work")
     looking.add_done_callback(lambda _: stop.set())
     await kopf.operator(
         registry=registry_of(work, partial(_credentials, configuration)),
         settings=kopf_settings(settings.lead_seconds, priority),
         identity=identity,  # type: ignore[arg-type] # kopf has a name of its own for this str
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        clusterwide=True,
         standalone=not settings.peering,
         peering_name=settings.peering or None,
         liveness_endpoint=f"http://{settings.listen}:{settings.probe_port}/healthz" if settings.probe_port else None,
@@ -124,31 +122,22 @@ def _priority() -> int:
 def _peering(
     cluster: KubeCluster, settings: OperatorSettings, identity: str, priority: int
 ) -> Callable[[datetime], Signatures]:
-    paths = [f"{path}/{settings.peering}" for path in _peering_paths(settings)]
-
     def read(now: datetime) -> Signatures:
-        statuses = (cluster.get(path).get("status") for path in paths)
-        return together(signatures(one or {}, identity, priority, now) for one in statuses)
+        status = cluster.get(f"{PEERINGS}/{settings.peering}").get("status")
+        return signatures(status or {}, identity, priority, now)
 
     return read
 
 
-def _peering_paths(settings: OperatorSettings) -> list[str]:
-    if not settings.namespaces:
-        return [f"{PEERINGS}/clusterkopfpeerings"]
-    return [f"{PEERINGS}/namespaces/{namespace}/kopfpeerings" for namespace in settings.namespaces]
-
-
 def _must_have_peering(cluster: KubeCluster, settings: OperatorSettings) -> None:
     """Raise SpecError if operators could not agree on a leader."""
-    for path in _peering_paths(settings):
-        try:
-            cluster.get(f"{path}/{settings.peering}")
-        except Missing as absent:
-            raise SpecError(
-                f"the peering object {settings.peering!r} is missing: kubectl apply -k manifests/base, or set "
-                f"EDGEFLEET_PEERING= to run a single operator"
-            ) from absent
+    try:
+        cluster.get(f"{PEERINGS}/{settings.peering}")
+    except Missing as absent:
+        raise SpecError(
+            f"the peering object {settings.peering!r} is missing: kubectl apply --server-side -k manifests/crds, then "
+            "the same with manifests/base, or set EDGEFLEET_PEERING= to run a single operator"
+        ) from absent
 
 
 def _credentials(configuration: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - a class of an untyped library

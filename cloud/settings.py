@@ -15,10 +15,6 @@ class OperatorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    namespaces: Annotated[
-        tuple[str, ...],
-        Field(description='Namespaces whose releases are carried out, as JSON: ["a", "b"]. Empty: all of them.'),
-    ] = ()
     peering: Annotated[
         str,
         Field(

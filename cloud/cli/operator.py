@@ -9,10 +9,6 @@ from cloud.fleet.errors import SpecError
 
 
 def operator(
-    namespace: Annotated[
-        list[str] | None,
-        typer.Option("--namespace", "-n", metavar="NAME", help="Serve only this namespace; may be given again."),
-    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Carry out EdgeReleases and keep an EdgeBox for every box.
@@ -22,8 +18,7 @@ def operator(
     from cloud.operator import run  # noqa: PLC0415 - kopf takes a second to import, which other commands need not wait
 
     try:
-        settings = setting.load(namespaces=tuple(namespace) if namespace else None, log_level=log_level)
-        code = run(settings)
+        code = run(setting.load(log_level=log_level))
     except SpecError as wrong:
         typer.echo(f"edgefleet operator: {wrong}", err=True)
         raise typer.Exit(2) from wrong

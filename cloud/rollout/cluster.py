@@ -98,12 +98,12 @@ def always() -> bool:
 class Cluster(Protocol):
     """What the operator needs of a Kubernetes API."""
 
-    def read(self, kind: Kind, namespace: str = "") -> Sequence[Raw]:
-        """Return all objects of a kind that concern us; empty namespace: of all. Raises Refused, Unavailable."""
+    def read(self, kind: Kind) -> Sequence[Raw]:
+        """Return all objects of a kind that concern us. Raises Missing if there is none, Refused, Unavailable."""
         ...
 
-    def marks(self, kind: Kind, namespace: str = "") -> Sequence[Mark]:
-        """Return which objects ``read`` would return, and their revisions. Raises Refused, Unavailable."""
+    def marks(self, kind: Kind) -> Sequence[Mark]:
+        """Return which objects ``read`` would return, and their revisions. Raises as ``read``."""
         ...
 
     def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:

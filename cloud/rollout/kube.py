@@ -78,13 +78,13 @@ class KubeCluster:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._api.close()  # type: ignore[no-untyped-call] # no types
 
-    def read(self, kind: Kind, namespace: str = "") -> Sequence[Raw]:
-        """Return all objects of a kind that concern us. Raises Refused, Unavailable."""
-        return self._pages(kind, namespace, "application/json")
+    def read(self, kind: Kind) -> Sequence[Raw]:
+        """Return all objects of a kind that concern us. Raises Missing, Refused, Unavailable."""
+        return self._pages(kind, "application/json")
 
-    def marks(self, kind: Kind, namespace: str = "") -> Sequence[Mark]:
-        """Return which objects there are and their revisions. Raises Refused, Unavailable."""
-        return [mark(item) for item in self._pages(kind, namespace, _MARKS_ONLY)]
+    def marks(self, kind: Kind) -> Sequence[Mark]:
+        """Return which objects there are and their revisions. Raises Missing, Refused, Unavailable."""
+        return [mark(item) for item in self._pages(kind, _MARKS_ONLY)]
 
     def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
         """Carry out independent writes, ``WRITERS`` at a time, each only if it still ``may`` be."""
@@ -121,13 +121,13 @@ class KubeCluster:
         WRITES.labels(kind=write.kind.value, verb=write.verb.value).inc()
         return answer
 
-    def _pages(self, kind: Kind, namespace: str, accept: str) -> list[Raw]:
+    def _pages(self, kind: Kind, accept: str) -> list[Raw]:
         query = {"limit": str(PAGE)}
         if RESOURCES[kind].selector:
             query["labelSelector"] = RESOURCES[kind].selector
         items: list[Raw] = []
         while True:
-            page = self.ask("GET", _collection(kind, namespace), query, accept=accept, seconds=LIST_SECONDS)
+            page = self.ask("GET", _collection(kind), query, accept=accept, seconds=LIST_SECONDS)
             items += page.get("items") or []
             token = (page.get("metadata") or {}).get("continue")
             if not token:
@@ -159,23 +159,22 @@ class KubeCluster:
             text = response.read()
         except (HTTPError, OSError, client.ApiException) as lost:
             raise Unavailable(f"{method} {path}: no answer from {self._api.configuration.host}: {lost}") from lost
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = {"message": text[:200].decode(errors="replace")}
+        answer = _object(text)
         if response.status >= 400:  # noqa: PLR2004 - HTTP's line between done and not done
             raise complaint(response.status, f"{method} {path}: {answer.get('message') or response.status}")
-        return dict(answer)
+        if "kind" not in answer:
+            raise Unavailable(f"{method} {path}: not the API server answers, but something on the way: {text[:200]!r}")
+        return answer
 
 
 def complaint(code: int, text: str) -> Exception:
     """Return what an answer of the API server that is no success means to who asked."""
     match code:
-        case 404 | 410:
+        case 404:
             return Missing(text)
         case 409:
             return Conflict(text)
-        case 408 | 429 | 502 | 503 | 504:
+        case 408 | 410 | 429 | 502 | 503 | 504:  # 410: a list so old that it cannot go on; it is begun again
             return Unavailable(text)
         case 400 | 413 | 422:
             return Refused(text)
@@ -193,10 +192,19 @@ _WRITTEN_WRONG: Final = (
 )
 
 
-def _collection(kind: Kind, namespace: str) -> str:
+def _object(text: bytes) -> dict[str, Any]:
+    """Return the object that an answer is; what is none is its message."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    return answer if isinstance(answer, dict) else {"message": text[:200].decode(errors="replace")}
+
+
+def _collection(kind: Kind, namespace: str = "") -> str:
     resource = RESOURCES[kind]
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
-    inside = f"/namespaces/{namespace}" if namespace and resource.namespaced else ""
+    inside = f"/namespaces/{namespace}" if namespace else ""
     return f"{root}{inside}/{resource.plural}"
 
 

@@ -8,7 +8,7 @@ may have been replaced meanwhile, even if it is the first again once it has sign
 not written any more, and it begins another term.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -50,7 +50,7 @@ class Lead:
 
 
 def signatures(peers: Mapping[str, Any], identity: str, priority: int, now: datetime) -> Signatures:
-    """Return what one peering object says to the operator of that identity and priority.
+    """Return what the peering object says to the operator of that identity and priority.
 
     ``peers``: the status of the object, identity to ``{priority, lifetime in seconds, lastseen}``.
     """
@@ -60,16 +60,6 @@ def signatures(peers: Mapping[str, Any], identity: str, priority: int, now: date
         rival=next((name for name, peer in live.items() if _priority(peer) >= priority), None),
         others=bool(live),
         own=_left(readable.get(identity, {}), now),
-    )
-
-
-def together(read: Iterable[Signatures]) -> Signatures:
-    """Return what several peering objects, at least one, say together: we lead where we lead everywhere."""
-    read = tuple(read)
-    return Signatures(
-        rival=next((one.rival for one in read if one.rival is not None), None),
-        others=any(one.others for one in read),
-        own=min(one.own for one in read),
     )
 
 

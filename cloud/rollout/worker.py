@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,9 +18,10 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from cloud.fleet.errors import Unavailable
+from cloud.fleet.resource import GROUP
 from cloud.fleet.upkeep import Unfit
 from cloud.rollout import metrics
-from cloud.rollout.cluster import Cluster, Conflict, Missing, Refused
+from cloud.rollout.cluster import RESOURCES, Cluster, Conflict, Missing, Refused
 from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
@@ -54,7 +55,6 @@ class Work:
     mirror: Mirror
     pace: float  # seconds between two looks at one workload
     audit_every: float  # seconds
-    namespaces: tuple[str, ...] = ()  # empty: all
     leadership: Leadership = field(default_factory=lambda: Leadership(None))
     queue: Wakeups[WorkloadKey] = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
@@ -222,7 +222,7 @@ class Work:
             clean, again = False, AUDIT_AGAIN if self._synced else FIRST_AUDITS
             try:
                 clean = await self._audit()
-            except (Unavailable, Refused) as lost:
+            except (Unavailable, Refused, Missing) as lost:
                 again = AUDIT_AGAIN
                 self._report(("", "audit"), "audit", lost, again)
             if clean and not self._synced:
@@ -237,7 +237,7 @@ class Work:
     async def _audit(self) -> bool:
         """Drop ghosts and count what was missed; tell whether nothing was.
 
-        Raises Blind, Deposed, Refused, Unavailable.
+        Raises Blind, Deposed, Missing, Refused, Unavailable.
         """
         await self.leadership.ask()
         missed: list[tuple[Kind, Key]] = []
@@ -259,10 +259,12 @@ class Work:
 
     async def _drift(self, kind: Kind) -> Drift:
         before = self.mirror.marks(kind)
-        listed: list[Mark] = []
-        with contextlib.suppress(Missing):  # its CRD is not installed
-            for namespace in self.namespaces or ("",):
-                listed += await self._in_thread(partial(self.cluster.marks, kind, namespace))
+        listed: Sequence[Mark] = ()
+        try:
+            listed = await self._in_thread(partial(self.cluster.marks, kind))
+        except Missing:
+            if RESOURCES[kind].group != GROUP:  # Kubernetes always has its own kinds; the CRD of ours may be absent
+                raise
         return self.mirror.drift(kind, before, listed)
 
     async def _leader(self) -> None:

@@ -37,20 +37,18 @@ class FakeCluster:
         self._revision = 0
         self._applied: dict[tuple[Kind, Key, str], Json] = {}  # what was applied last, of each subresource
 
-    def read(self, kind: Kind, namespace: str = "") -> Sequence[Raw]:
+    def read(self, kind: Kind) -> Sequence[Raw]:
         if self.down:
             raise Unavailable("the fake is down")
         selector = RESOURCES[kind].selector
         return [
             deepcopy(one)
-            for (its_kind, key), one in sorted(self.objects.items())
-            if its_kind is kind
-            and (not namespace or key[0] in {"", namespace})
-            and (not selector or selector in one["metadata"].get("labels", {}))
+            for (its_kind, _), one in sorted(self.objects.items())
+            if its_kind is kind and (not selector or selector in one["metadata"].get("labels", {}))
         ]
 
-    def marks(self, kind: Kind, namespace: str = "") -> Sequence[Mark]:
-        return [mark(one) for one in self.read(kind, namespace)]
+    def marks(self, kind: Kind) -> Sequence[Mark]:
+        return [mark(one) for one in self.read(kind)]
 
     def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
         return [self._write(one) if may() else Unavailable(NOT_LEADING) for one in writes]

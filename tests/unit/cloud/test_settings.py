@@ -9,8 +9,7 @@ from cloud.settings import load
 def test_settings_have_defaults_and_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().peering == "edgefleet-operator"
     monkeypatch.setenv("EDGEFLEET_PEERING", "")
-    monkeypatch.setenv("EDGEFLEET_NAMESPACES", '["a", "b"]')
-    assert (load().peering, load().namespaces) == ("", ("a", "b"))
+    assert load().peering == ""
 
 
 def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

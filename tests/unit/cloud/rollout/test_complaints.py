@@ -18,6 +18,7 @@ from cloud.rollout.kube import complaint
         (401, "who are you", Forbidden),
         (403, "exceeded quota", Forbidden),
         (404, "not found", Missing),
+        (410, "the provided continue parameter is too old", Unavailable),
         (409, "changed", Conflict),
         (429, "slow down", Unavailable),
         (500, "leader changed", Unavailable),

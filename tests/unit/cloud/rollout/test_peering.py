@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cloud.rollout.peering import GOOD_FOR, Lead, Signatures, signatures, together
+from cloud.rollout.peering import GOOD_FOR, Lead, Signatures, signatures
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -46,13 +46,6 @@ def test_our_own_signature_is_good_for_its_lifetime() -> None:
 def test_others_are_those_whose_signature_is_good() -> None:
     assert not signatures({"me": peer(5), "dead": peer(4, seconds_ago=21)}, "me", 5, NOW).others
     assert signatures({"me": peer(5), "standby": peer(4)}, "me", 5, NOW).others
-
-
-def test_of_several_peering_objects_the_worst_counts() -> None:
-    one = Signatures(None, others=False, own=timedelta(seconds=9))
-    two = Signatures("other", others=True, own=timedelta(seconds=7))
-    assert together([one, two]) == Signatures("other", others=True, own=timedelta(seconds=7))
-    assert together([one, one]) == one
 
 
 def mine(seconds: float, *, others: bool = False) -> Signatures:
