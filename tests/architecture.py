@@ -17,6 +17,7 @@ TECHNOLOGY = {
     "kube": "talks to the Kubernetes API",
     "registry": "talks to a container registry",
     "metrics": "counts into the Prometheus client",
+    "journal": "writes the operator's log",
     "handlers": "composition: kopf calls it",
     "leadership": "composition: asks the cluster who leads, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
@@ -45,7 +46,7 @@ PURE_ALONE = (
 )
 PURE_LIBRARIES = frozenset(
     "abc base64 bisect collections copy csv dataclasses datetime decimal difflib enum fnmatch fractions functools "
-    "hashlib heapq ipaddress itertools json math operator re string textwrap types typing zoneinfo "
+    "hashlib heapq ipaddress itertools json math operator re string textwrap types typing zlib zoneinfo "
     "msgspec pydantic pydantic_core".split()
 )
 PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole

@@ -9,7 +9,7 @@ from cloud.rollout.cluster import Verb, Write
 from cloud.rollout.release import Release
 from cloud.rollout.snapshot import Box
 from cloud.rollout.status import OVER
-from cloud.rollout.template import VERSION_LABEL, Rendered, daemonset
+from cloud.rollout.template import VERSION_LABEL, Rendered, daemonset, render
 from cloud.rollout.views import DaemonSetView, Kind, ReleaseView
 
 KEPT: Final = 3  # newest versions that stay though no box runs them
@@ -60,6 +60,12 @@ def lacking(
 ) -> tuple[Lack, ...]:
     """Return the wanted versions that have no DaemonSet, or one that was changed by hand, if we know their template."""
     there = {one.version: one for one in daemon_sets}
-    known = {one.hash: (view.release, one) for view in releases if view.release for one in view.rendered}
-    lacks = (Lack(*known[version], there.get(version)) for version in sorted(set(wanted) & known.keys()))
-    return tuple(lack for lack in lacks if lack.found is None or lack.found.edited)
+    missing = {version for version in wanted if (found := there.get(version)) is None or found.edited}
+    lacks = {
+        rendered.hash: Lack(view.release, rendered, there.get(rendered.hash))
+        for view in releases
+        if view.release is not None and not missing.isdisjoint(one.hash for one in view.rendered)
+        for rendered in render(view.release.namespace, view.release.spec.workload, view.status.template or {})
+        if rendered.hash in missing
+    }
+    return tuple(lacks[version] for version in sorted(lacks))

@@ -1,6 +1,6 @@
 """What the operator holds of the cluster: fed by watches and by the answers to its own writes, never older than either.
 
-One thread owns it. Whoever writes to the cluster hands the answer to ``refresh``, so the next look knows of the write
+One thread owns it. Whoever writes to the cluster hands the answer to ``absorb``, so the next look knows of the write
 even where the watch lags behind; a watch event that is older than what is held changes nothing.
 """
 
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cloud.fleet.resource import is_name
 from cloud.rollout.connectivity import Connectivity, Verdict
-from cloud.rollout.parsing import mark, parse
+from cloud.rollout.parsing import mark, parse, unparsed
 from cloud.rollout.snapshot import Box, Fleet, Pod, Version
 from cloud.rollout.views import (
     BoxView,
@@ -61,15 +61,38 @@ class Mirror:
     def __init__(self, connectivity: Connectivity) -> None:
         self._connectivity = connectivity
         self._objects: dict[Kind, dict[Key, View]] = {kind: {} for kind in Kind}
+        self._passed_over: dict[Kind, dict[Key, Mark]] = {kind: {} for kind in Kind}
         self._verdicts: dict[str, Verdict] = {}  # by node
         self._members: dict[tuple[Kind, WorkloadKey], dict[Key, View]] = {}  # pods, DaemonSets, releases by workload
 
     def absorb(self, kind: Kind, raw: Raw, now: datetime) -> frozenset[WorkloadKey]:
-        """Take in an object from a watch or a list; return what it concerns, nothing if we knew that much."""
-        new = parse(kind, raw)
-        old = self._objects[kind].get(new.mark.key)
-        if old is not None and old.mark.uid == new.mark.uid and old.mark.revision >= new.mark.revision:
+        """Take in an object from a watch or a list; return what it concerns, nothing if we knew that much.
+
+        What it raises is a fault in this program: see ``pass_over``.
+        """
+        seen = mark(raw)
+        old = self._objects[kind].get(seen.key)
+        if old is not None and old.mark.uid == seen.uid and old.mark.revision >= seen.revision:
             return frozenset()
+        return self._take_in(kind, parse(kind, raw, old), now)
+
+    def pass_over(self, kind: Kind, raw: Raw, why: Exception, now: datetime) -> frozenset[WorkloadKey]:
+        """Take note of an object that could not be absorbed, so that it counts as seen; return what it concerns.
+
+        It stays as it last could be. Of a release nobody knows then what it asks for, so no box of it moves.
+        """
+        concerned = self._take_in(kind, unparsed(raw, why), now) if kind is Kind.RELEASE else frozenset()
+        self._passed_over[kind][mark(raw).key] = mark(raw)
+        return concerned
+
+    def passed_over(self, kind: Kind, seen: Mark) -> bool:
+        """Tell whether the object could not be absorbed the last time."""
+        known = self._passed_over[kind].get(seen.key)
+        return known is not None and known.uid == seen.uid
+
+    def _take_in(self, kind: Kind, new: View, now: datetime) -> frozenset[WorkloadKey]:
+        old = self._objects[kind].get(new.mark.key)
+        self._passed_over[kind].pop(new.mark.key, None)
         if old is not None:
             self._forget(kind, old)
             if old.mark.uid != new.mark.uid:  # another box of that name
@@ -78,13 +101,14 @@ class Mirror:
         judged = self._judge(new, now) if isinstance(new, NodeView) else False
         return self._concerned(kind, new, old) if judged or _differs(old, new) else frozenset()
 
-    def refresh(self, kind: Kind, raw: Raw, now: datetime) -> frozenset[WorkloadKey]:
-        """Take in the answer to a write of ours; an object that is no longer held is not brought back by it."""
-        held = self._objects[kind].get(mark(raw).key)
-        return self.absorb(kind, raw, now) if held is not None and held.mark.uid == mark(raw).uid else frozenset()
+    def holds(self, kind: Kind, one: Mark) -> bool:
+        """Tell whether that object is held: the answer to a write of ours must not bring back what is gone."""
+        held = self._objects[kind].get(one.key)
+        return held is not None and held.mark.uid == one.uid
 
     def drop(self, kind: Kind, key: Key, uid: str) -> frozenset[WorkloadKey]:
         """Forget an object that is gone; return what that concerns."""
+        self._passed_over[kind].pop(key, None)
         old = self._objects[kind].get(key)
         if old is None or (uid and old.mark.uid != uid):
             return frozenset()
@@ -102,7 +126,9 @@ class Mirror:
             for key, one in before.items()
             if key in held and held[key].mark.uid == one.uid and (key not in listed or listed[key].uid != one.uid)
         )
-        missed = tuple(key for key, one in listed.items() if key not in held or held[key].mark.revision < one.revision)
+        seen = {key: view.mark.revision for key, view in held.items()}
+        seen |= {key: one.revision for key, one in self._passed_over[kind].items()}
+        missed = tuple(key for key, one in listed.items() if key not in seen or seen[key] < one.revision)
         return Drift(ghosts, missed)
 
     def marks(self, kind: Kind) -> Mapping[Key, Mark]:
@@ -132,7 +158,7 @@ class Mirror:
         ours = [one for one in self._of(Kind.DAEMON_SET, key, DaemonSetView) if one.ours]
         daemon_sets = sorted(ours, key=lambda one: (one.created, one.version))
         versions = {one.version: Version(one.version, one.exclusive) for one in daemon_sets}
-        versions |= {one.hash: Version(one.hash, one.exclusive) for view in releases for one in view.rendered}
+        versions |= {one.hash: one for view in releases for one in view.rendered}
         boxes = tuple(self._boxes(key, frozenset(versions), now))
         steady = [due for verdict in self._verdicts.values() if (due := verdict.steady_at(now))]
         return Held(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from cloud.fleet.site import zone_of
 from cloud.rollout.connectivity import ReadySign
 from cloud.rollout.moves import MOVERS, REMEMBERED
 from cloud.rollout.release import Release, ReleaseSpec, Workload
-from cloud.rollout.snapshot import Pod
+from cloud.rollout.snapshot import Pod, Version
 from cloud.rollout.status import ReleaseStatus
 from cloud.rollout.template import (
     EXCLUSIVE_MARK,
@@ -20,12 +20,11 @@ from cloud.rollout.template import (
     RELEASE_ANNOTATION,
     VERSION_LABEL,
     WORKLOAD_LABEL,
-    Rendered,
     node_label,
-    render,
     resolve,
+    versions,
 )
-from cloud.rollout.unchecked import MOST, dict_at, dicts_at, number_at, once, strings_at, text_at, time_at
+from cloud.rollout.unchecked import MOST, counted, dict_at, dicts_at, number_at, once, strings_at, text_at, time_at
 from cloud.rollout.views import (
     MOVED_PREFIX,
     PREVIOUS_PREFIX,
@@ -41,25 +40,43 @@ from cloud.rollout.views import (
     ReleaseView,
     SiteView,
     View,
+    packed,
 )
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_TOLD: Final = 200  # characters of what an error says
 
 
-def parse(kind: Kind, raw: Raw) -> View:
-    """Return what we keep of the object. Fields of the wrong shape count as absent."""
+def parse(kind: Kind, raw: Raw, known: View | None = None) -> View:
+    """Return what we keep of the object. Fields of the wrong shape count as absent.
+
+    ``known``: what was kept of it before; a release is rendered again only if what goes into it has changed.
+    """
+    if kind is Kind.RELEASE:
+        return _release(raw, known if isinstance(known, ReleaseView) else None)
     return _PARSERS[kind](raw)
+
+
+def unparsed(raw: Raw, why: Exception) -> ReleaseView:
+    """Return what is kept of a release that a fault in this program keeps from being read: that there is one."""
+    meta, words = dict_at(raw, "metadata"), f"cannot be read: {type(why).__name__}: {why}"[:_TOLD]
+    return ReleaseView(
+        mark=mark(raw),
+        workload=_workload_name(raw),
+        created=time_at(meta, "creationTimestamp") or _EPOCH,
+        generation=number_at(meta, "generation"),
+        release=None,
+        status=ReleaseStatus(),
+        problem=f"spec: {words}",
+        unreadable=f"status: {words}",
+    )
 
 
 def mark(raw: Raw) -> Mark:
     """Return which object this is, and which state of it."""
     meta = dict_at(raw, "metadata")
-    revision = text_at(meta, "resourceVersion")
-    return Mark(
-        (text_at(meta, "namespace"), once(text_at(meta, "name"))),
-        text_at(meta, "uid"),
-        int(revision) if revision.isdecimal() else 0,
-    )
+    key = text_at(meta, "namespace"), once(text_at(meta, "name"))
+    return Mark(key, text_at(meta, "uid"), counted(text_at(meta, "resourceVersion")))
 
 
 def _node(raw: Raw) -> NodeView:
@@ -181,7 +198,6 @@ def _daemon_set(raw: Raw) -> DaemonSetView:
     workload, version = labels.get(WORKLOAD_LABEL, ""), labels.get(VERSION_LABEL, "")
     template = dict_at(dict_at(raw, "spec"), "template")
     chosen = dict_at(dict_at(template, "spec"), "nodeSelector")
-    settled = annotations.get(GENERATION_ANNOTATION, "1")
     return DaemonSetView(
         mark=mark(raw),
         workload=workload,
@@ -189,12 +205,12 @@ def _daemon_set(raw: Raw) -> DaemonSetView:
         exclusive=annotations.get(EXCLUSIVE_MARK) == "true",
         release=annotations.get(RELEASE_ANNOTATION, ""),
         created=time_at(meta, "creationTimestamp") or _EPOCH,
-        template=template,
+        packed=packed(template),
         ours=text_at(meta, "name") == f"{workload}-{version}"
         and RELEASE_ANNOTATION in annotations
         and node_label(workload, version) in chosen,
         generation=number_at(meta, "generation") or 1,
-        settled=int(settled) if settled.isdecimal() else 0,
+        settled=counted(annotations.get(GENERATION_ANNOTATION, "1")),
     )
 
 
@@ -215,7 +231,7 @@ def _box(raw: Raw) -> BoxView:
     return BoxView(mark(raw), spec, status, number_at(dict_at(raw, "metadata"), "generation"))
 
 
-def _release(raw: Raw) -> ReleaseView:
+def _release(raw: Raw, known: ReleaseView | None) -> ReleaseView:
     meta = dict_at(raw, "metadata")
     created = time_at(meta, "creationTimestamp") or _EPOCH
     number = number_at(meta, "generation")
@@ -236,15 +252,32 @@ def _release(raw: Raw) -> ReleaseView:
         status = ReleaseStatus.model_validate(dict_at(raw, "status"))
     except ValidationError as wrong:  # to begin anew would forget failures, approvals and soaks
         unreadable = _first_problem(wrong, "status")
-    rendered: tuple[Rendered, ...] = ()
+    rendered: tuple[Version, ...] = ()
     if release is not None and status.template is not None:
-        try:
-            settled = Workload(name=release.spec.workload.name, template=status.template)
-            rendered = render(release.namespace, release.spec.workload, resolve(settled, None))
-        except SpecError as wrong:
-            problem = f"status.template: {wrong}"
-    workload = text_at(dict_at(dict_at(raw, "spec"), "workload"), "name")
-    return ReleaseView(mark(raw), workload, created, number, release, status, rendered, problem, unreadable)
+        if known is not None and _rendered_from(known) == (release.spec.workload, status.template):
+            rendered, problem = known.rendered, known.problem
+        else:
+            rendered, problem = _versions_of(release, status.template)
+    return ReleaseView(mark(raw), _workload_name(raw), created, number, release, status, rendered, problem, unreadable)
+
+
+def _rendered_from(view: ReleaseView) -> tuple[Workload | None, Mapping[str, Any] | None]:
+    """Return all that goes into a release's versions, its namespace apart."""
+    return view.release.spec.workload if view.release else None, view.status.template
+
+
+def _versions_of(release: Release, template: Mapping[str, Any]) -> tuple[tuple[Version, ...], str]:
+    """Return what a settled template becomes; what is wrong with it if it becomes nothing."""
+    workload = release.spec.workload
+    try:
+        base = resolve(Workload(name=workload.name, template=dict(template)), None)
+        return versions(release.namespace, workload, base), ""
+    except SpecError as wrong:
+        return (), f"status.template: {wrong}"
+
+
+def _workload_name(raw: Raw) -> str:
+    return text_at(dict_at(dict_at(raw, "spec"), "workload"), "name")
 
 
 def _first_problem(wrong: ValidationError, part: str = "spec") -> str:
@@ -260,5 +293,4 @@ _PARSERS: Final[Mapping[Kind, Callable[[Raw], View]]] = {
     Kind.DAEMON_SET: _daemon_set,
     Kind.SITE: _site,
     Kind.BOX: _box,
-    Kind.RELEASE: _release,
 }

@@ -23,11 +23,11 @@ from cloud.rollout.moves import CUTOVER, carried_out
 from cloud.rollout.parsing import mark
 from cloud.rollout.patches import node_patch, not_patched
 from cloud.rollout.plan import plan
-from cloud.rollout.snapshot import Box, Standing, Version
+from cloud.rollout.snapshot import Box, Standing
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
 from cloud.rollout.status import OVER, Phase, ReleaseStatus
 from cloud.rollout.telling import Decision, Trouble, events
-from cloud.rollout.template import render
+from cloud.rollout.template import versions
 from cloud.rollout.views import Kind, Raw, ReleaseView
 
 
@@ -117,7 +117,8 @@ class Look:
         self, views: Sequence[ReleaseView], view: ReleaseView, standing: Standing, free: set[str]
     ) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
-        fleet = replace(self.held.fleet, versions={**self.held.fleet.versions, **_rendered(views)})
+        rendered = {one.hash: one for known in views for one in known.rendered}
+        fleet = replace(self.held.fleet, versions={**self.held.fleet.versions, **rendered})
         decided = plan(ownership.snapshot(fleet, standing, free), self.now)
         try:
             self._ensure(views, view, decided)
@@ -143,7 +144,7 @@ class Look:
         try:
             pinned = self.registry.pin(image_of(release, before))
             status = begin(release, view.status, before, pinned)
-            rendered = render(release.namespace, release.spec.workload, status.template or {})
+            rendered = versions(release.namespace, release.spec.workload, status.template or {})
         except SpecError as wrong:
             return self._fail(view, str(wrong))
         except Unavailable:
@@ -290,7 +291,3 @@ _UNREADABLE: Final = (
     "nothing is done with its boxes, for nobody knows where it stands; mend what was written there by hand, or create "
     "a new EdgeRelease in its place and then delete this one"
 )
-
-
-def _rendered(views: Iterable[ReleaseView]) -> dict[str, Version]:
-    return {one.hash: Version(one.hash, one.exclusive) for view in views for one in view.rendered}

@@ -10,6 +10,7 @@ from typing import Any, Final, assert_never
 from cloud.fleet.errors import SpecError
 from cloud.fleet.resource import GROUP
 from cloud.rollout.release import Cutover, Override, Release, Workload
+from cloud.rollout.snapshot import Version
 
 WORKLOAD_LABEL: Final = f"{GROUP}/workload"
 VERSION_LABEL: Final = f"{GROUP}/version"
@@ -68,8 +69,12 @@ def render(namespace: str, workload: Workload, base: Mapping[str, Any]) -> tuple
 
     Raises SpecError if the cutover asked for cannot work with what the template takes.
     """
-    variants = [_overridden(base, workload.name, override) for override in workload.overrides]
-    return tuple(_rendered(namespace, workload, template) for template in [*variants, base])
+    return tuple(_each(namespace, workload, base))
+
+
+def versions(namespace: str, workload: Workload, base: Mapping[str, Any]) -> tuple[Version, ...]:
+    """Return the same without the templates, which may be large and many. Raises SpecError."""
+    return tuple(Version(one.hash, one.exclusive) for one in _each(namespace, workload, base))
 
 
 def daemonset(release: Release, rendered: Rendered, generation: int = 1) -> dict[str, Any]:
@@ -157,10 +162,17 @@ def main_container(containers: list[dict[str, Any]], workload: str) -> dict[str,
     return next((one for one in containers if one.get("name") == workload), containers[0])
 
 
+def _each(namespace: str, workload: Workload, base: Mapping[str, Any]) -> Iterator[Rendered]:
+    for override in workload.overrides:
+        yield _rendered(namespace, workload, _overridden(base, workload.name, override))
+    yield _rendered(namespace, workload, base)
+
+
 def _overridden(base: Mapping[str, Any], workload: str, override: Override) -> dict[str, Any]:
-    """Return the template with one override applied to its main container."""
-    template = deepcopy(dict(base))
-    container = main_container(template["spec"]["containers"], workload)
+    """Return the template with one override applied to its main container; all else is the same object."""
+    spec = base["spec"]
+    main = main_container(spec["containers"], workload)
+    container = dict(main)
     if override.env:
         names = {variable.name for variable in override.env}
         kept = [one for one in container.get("env") or [] if one.get("name") not in names]
@@ -169,14 +181,14 @@ def _overridden(base: Mapping[str, Any], workload: str, override: Override) -> d
         container["args"] = list(override.args)
     if override.resources is not None:
         container["resources"] = override.resources.dump()
-    return template
+    return {**base, "spec": {**spec, "containers": [container if one is main else one for one in spec["containers"]]}}
 
 
 def _rendered(namespace: str, workload: Workload, base: Mapping[str, Any]) -> Rendered:
     exclusive = _exclusive(workload, base["spec"])
     identity = json.dumps([namespace, workload.name, exclusive, base], sort_keys=True, separators=(",", ":"))
     version = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_LENGTH]
-    template = deepcopy(dict(base))
+    template = dict(base)
     metadata = dict(template.get("metadata") or {})
     metadata["labels"] = {
         **(metadata.get("labels") or {}),

@@ -7,6 +7,7 @@ from typing import Any, Final
 from cloud.rollout.views import Raw
 
 MOST: Final = 2**31 - 1  # of anything that is counted; the API's integers go no further where it is honest
+DIGITS: Final = 20  # of a revision at most: the API server counts them in 64 bits
 
 
 def dict_at(raw: Raw, name: str) -> dict[str, Any]:
@@ -31,6 +32,11 @@ def number_at(raw: Raw, name: str) -> int:
     """Return a count: what is none, or below 0, is 0."""
     found = raw.get(name)
     return min(max(found, 0), MOST) if isinstance(found, int) else 0
+
+
+def counted(text: str) -> int:
+    """Return the count that is written there: what is none, or longer than a revision can be, is 0."""
+    return int(text) if text.isdecimal() and len(text) <= DIGITS else 0
 
 
 def strings_at(raw: Raw, name: str) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """What we keep of each object of the cluster: a dozen fields."""
 
 import hashlib
+import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +13,8 @@ from cloud.fleet.box import BoxSpec, BoxStatus
 from cloud.fleet.resource import GROUP, ROLE_LABEL, SITE_LABEL
 from cloud.rollout.connectivity import ReadySign
 from cloud.rollout.release import Release
-from cloud.rollout.snapshot import Pod, Standing
+from cloud.rollout.snapshot import Pod, Standing, Version
 from cloud.rollout.status import ReleaseStatus
-from cloud.rollout.template import Rendered
 
 Raw = Mapping[str, Any]
 Key = tuple[str, str]  # namespace (empty: none), name
@@ -94,10 +95,15 @@ class DaemonSetView:
     exclusive: bool
     release: str  # name of the release that made it
     created: datetime
-    template: Raw
+    packed: bytes  # its pod template, which is seldom asked for, and may be large
     ours: bool = True  # False: somebody else's, who uses our labels
     generation: int = 1  # counts the changes of its spec
     settled: int = 1  # the generation our own write of it was to bring
+
+    @property
+    def template(self) -> Raw:
+        """The pod template it has."""
+        return dict(json.loads(zlib.decompress(self.packed)))
 
     @property
     def edited(self) -> bool:
@@ -135,7 +141,7 @@ class BoxView:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """A release as it stands in the cluster, rendered here once and not at every look."""
+    """A release as it stands in the cluster, rendered once and not at every look; the templates are not kept."""
 
     mark: Mark
     workload: str
@@ -143,7 +149,7 @@ class ReleaseView:
     generation: int
     release: Release | None  # None: not readable, for the reason in `problem`
     status: ReleaseStatus
-    rendered: tuple[Rendered, ...] = ()  # of each override, then of all other boxes; empty: has not started
+    rendered: tuple[Version, ...] = ()  # of each override, then of all other boxes; empty: has not started
     problem: str = ""
     unreadable: str = ""  # why its status cannot be read; empty: it can
 
@@ -158,6 +164,11 @@ class ReleaseView:
 
 
 View = NodeView | PodView | DaemonSetView | SiteView | BoxView | ReleaseView
+
+
+def packed(template: Raw) -> bytes:
+    """Return a template as a DaemonSetView keeps it: a hundredth of what it takes as Python's objects."""
+    return zlib.compress(json.dumps(template, separators=(",", ":")).encode(), 1)
 
 
 def memory_name(namespace: str, workload: str) -> str:

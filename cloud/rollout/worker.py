@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -22,13 +22,14 @@ from cloud.fleet.resource import GROUP
 from cloud.fleet.upkeep import Unfit
 from cloud.rollout import metrics
 from cloud.rollout.cluster import RESOURCES, Cluster, Conflict, Missing, Refused
+from cloud.rollout.journal import tell_failure, tell_look, tell_unfit, tell_unreadable
 from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
 from cloud.rollout.reconcile import Look, Registry
 from cloud.rollout.sight import Sight
 from cloud.rollout.telling import Trouble
-from cloud.rollout.upkeep import keep_boxes
+from cloud.rollout.upkeep import REFUSED_AGAIN, Refusal, keep_boxes
 from cloud.rollout.views import Key, Kind, Mark, Raw, WorkloadKey
 from cloud.rollout.wakeups import Wakeups
 
@@ -66,6 +67,7 @@ class Work:
     _stopping: bool = False
     _busy_since: dict[WorkloadKey, float] = field(default_factory=dict)
     _sight: Sight = field(default_factory=Sight)
+    _refusals: dict[str, Refusal] = field(default_factory=dict)  # of EdgeBoxes, by name
     _unfit: frozenset[Unfit] = frozenset()  # already told
     _troubles: dict[WorkloadKey, frozenset[Trouble]] = field(default_factory=dict)  # already told
     _lookers: list[asyncio.Task[None]] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Work:
             one = mark(raw)
             self._wake(self.mirror.drop(kind, one.key, one.uid))
             return
-        self._wake(self.mirror.absorb(kind, raw, _now()))
+        self._wake(self._absorbed(kind, raw))
         if event_type is None and self._synced:
             self._audit_now.set()  # a list anew: what was deleted in between brings no event
 
@@ -152,8 +154,8 @@ class Work:
             result, failure = "conflict", lost
         except Unavailable as lost:
             result, failure = "unavailable", lost
-        except Refused as lost:
-            result, failure = "refused", lost
+        except (Refused, Missing) as no:
+            result, failure = "refused", no
         except Deposed:
             raise
         except Exception as bug:  # noqa: BLE001 - the loop must outlive one bad release
@@ -167,7 +169,7 @@ class Work:
                 self.queue.forget(key)
         else:
             delay = self.queue.failed(key, time.monotonic(), random.random())  # noqa: S311 - jitter
-            self._report(key, result, failure, delay)
+            tell_failure(key, result, failure, delay)
         metrics.measure(self.mirror, len(self.queue))
 
     async def _reconcile(self, key: WorkloadKey) -> None:
@@ -181,39 +183,43 @@ class Work:
         finally:
             for kind, raw in look.answers:
                 self._wake(self._learned(kind, raw))
-            for decision in look.decisions:
-                name = f"{key[0]}/{decision.release}"
-                about = {"release": name, "workload": key[1], "message": decision.note.message}
-                say = log.error if decision.cause else log.info
-                say(decision.note.reason, exc_info=decision.cause, **about)
-            metrics.ERRORS.labels(error="EventLost").inc(look.untold)
-            for trouble in look.troubles:
-                metrics.ERRORS.labels(error=trouble.reason).inc()
+            tell_look(key, look)
             if look.troubles:
                 self._troubles[key] = frozenset(look.troubles)
         if look.recheck_after is not None:
             self._wake({key}, look.recheck_after.total_seconds())
 
     async def _upkeep(self) -> None:
-        keep = keep_boxes(self.mirror, _now())
-        for one in set(keep.unfit) - self._unfit:
-            log.warning("UnfitNode", node=one.box, message=one.problem)
-        self._unfit = frozenset(keep.unfit)
+        now = _now()
+        keep = keep_boxes(self.mirror, now, self._refusals)
         writing = partial(self.cluster.write, keep.writes, self.leadership.unbroken())
         answers = await self._in_thread(writing) if keep.writes else ()
         for write, answer in zip(keep.writes, answers, strict=True):
             if not isinstance(answer, Exception):
                 self._wake(self._learned(write.kind, answer))
-        failed = [answer for answer in answers if isinstance(answer, Exception)]
-        if failed:
-            raise failed[0]
-        if keep.more:
-            self._wake({UPKEEP})
+        self._refusals = keep.refused(answers, now)
+        unfit = keep.unfit | {Unfit(box, one.words) for box, one in self._refusals.items()}
+        tell_unfit(unfit - self._unfit)
+        self._unfit = unfit
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, Refused):
+                raise answer
+        if keep.more or self._refusals:
+            self._wake({UPKEEP}, 0.0 if keep.more else REFUSED_AGAIN.total_seconds())
 
     def _learned(self, kind: Kind, raw: Raw) -> frozenset[WorkloadKey]:
         """Take in the answer to a write of ours, so that nothing is planned on what we know to be old."""
         created = kind in {Kind.DAEMON_SET, Kind.BOX}
-        return self.mirror.absorb(kind, raw, _now()) if created else self.mirror.refresh(kind, raw, _now())
+        return self._absorbed(kind, raw) if created or self.mirror.holds(kind, mark(raw)) else frozenset()
+
+    def _absorbed(self, kind: Kind, raw: Raw) -> frozenset[WorkloadKey]:
+        """Take in an object; one that this program cannot read is told once, and holds up no other."""
+        try:
+            return self.mirror.absorb(kind, raw, _now())
+        except Exception as bug:  # noqa: BLE001 - anybody may have written it
+            if not self.mirror.passed_over(kind, mark(raw)):
+                tell_unreadable(kind, mark(raw), bug)
+            return self.mirror.pass_over(kind, raw, bug, _now())
 
     async def _auditor(self) -> None:
         """Compare what is held with the cluster: before the first look, after each list anew, and now and then."""
@@ -224,7 +230,7 @@ class Work:
                 clean = await self._audit()
             except (Unavailable, Refused, Missing) as lost:
                 again = AUDIT_AGAIN
-                self._report(("", "audit"), "audit", lost, again)
+                tell_failure(("", "audit"), "audit", lost, again)
             if clean and not self._synced:
                 self._synced = clean = self.leadership.unbroken()()  # False: others have to hear of us first
                 again = AUDIT_AGAIN
@@ -285,17 +291,6 @@ class Work:
                     "QueueFull", workload=key[1], message="more workloads than one operator takes; looked at later"
                 )
             self._news.set()
-
-    def _report(self, key: WorkloadKey, result: str, failure: Exception, delay: float) -> None:
-        metrics.ERRORS.labels(error=type(failure).__name__).inc()
-        about: Mapping[str, Any] = {"namespace": key[0], "workload": key[1], "retry_in": round(delay, 1)}
-        match result:
-            case "broken":
-                log.error("Broken", message=str(failure), exc_info=failure, **about)
-            case "conflict":
-                log.debug("Conflict", message=str(failure), **about)
-            case _:
-                log.warning(type(failure).__name__, message=str(failure), **about)
 
 
 def _now() -> datetime:

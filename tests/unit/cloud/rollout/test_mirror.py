@@ -29,7 +29,7 @@ def versions(held: Mirror) -> set[str]:
 
 def test_an_event_that_is_older_than_our_own_write_changes_nothing() -> None:
     held = mirror((Kind.NODE, raw_node(revision=1)))
-    held.refresh(Kind.NODE, raw_node(revision=7, labels={"run.edgefleet.io/scan.new": ""}), NOW)
+    held.absorb(Kind.NODE, raw_node(revision=7, labels={"run.edgefleet.io/scan.new": ""}), NOW)
     assert held.absorb(Kind.NODE, raw_node(revision=3), NOW) == frozenset()
     assert versions(held) == {"new"}
     held.absorb(Kind.NODE, raw_node(revision=8), NOW)
@@ -39,13 +39,13 @@ def test_an_event_that_is_older_than_our_own_write_changes_nothing() -> None:
 def test_the_answer_to_a_write_does_not_bring_back_what_was_deleted_meanwhile() -> None:
     held = mirror((Kind.NODE, raw_node()))
     held.drop(Kind.NODE, ("", "box-1"), "uid-box-1")
-    assert held.refresh(Kind.NODE, raw_node(revision=2), NOW) == frozenset()
-    assert held.nodes() == {}
+    assert not held.holds(Kind.NODE, mark(raw_node(revision=2)))
 
 
 def test_the_answer_to_a_write_is_not_taken_for_another_object_of_that_name() -> None:
     held = mirror((Kind.NODE, raw_node(uid="new")))
-    assert held.refresh(Kind.NODE, raw_node(revision=9, uid="old"), NOW) == frozenset()
+    assert not held.holds(Kind.NODE, mark(raw_node(revision=9, uid="old")))
+    assert held.holds(Kind.NODE, mark(raw_node(revision=9, uid="new")))
 
 
 def test_a_late_deletion_of_an_older_object_leaves_the_newer_one() -> None:
@@ -115,6 +115,51 @@ def test_an_audit_finds_ghosts_and_what_was_missed() -> None:
     assert set(drift.missed) == {("", "box-1"), ("", "box-4")}
     assert drift
     assert not mirror().drift(Kind.NODE, {}, [])
+
+
+def unparsable(raw: dict[str, Any]) -> dict[str, Any]:
+    """The next state of an object, and one that no program of ours can read."""
+
+    class Trap(dict[str, Any]):
+        def get(self, key: str, _default: object = None) -> Any:  # noqa: ANN401 - JSON
+            if key in {"spec", "status"}:
+                raise RecursionError("too deep")
+            return super().get(key)
+
+    meta = raw["metadata"]
+    return Trap({**raw, "metadata": {**meta, "resourceVersion": str(int(meta["resourceVersion"]) + 1)}})
+
+
+def test_an_object_that_cannot_be_read_stays_as_it_was_and_does_not_count_as_missed() -> None:
+    held, trap = mirror((Kind.NODE, raw_node())), unparsable(raw_node())
+    with pytest.raises(RecursionError) as bug:
+        held.absorb(Kind.NODE, trap, NOW)
+    assert not held.passed_over(Kind.NODE, mark(trap))
+    assert held.pass_over(Kind.NODE, trap, bug.value, NOW) == frozenset()
+    assert held.passed_over(Kind.NODE, mark(trap))
+    assert set(held.nodes()) == {"box-1"}
+    assert not held.drift(Kind.NODE, {}, [mark(trap)])
+    assert held.drift(Kind.NODE, {}, [mark(raw_node(revision=3))]).missed, "a newer state of it is to come"
+    held.absorb(Kind.NODE, raw_node(revision=3), NOW)
+    assert not held.passed_over(Kind.NODE, mark(trap)), "it can be read again"
+
+
+def test_an_object_that_could_never_be_read_is_forgotten_when_it_is_deleted() -> None:
+    held, trap = mirror(), unparsable(raw_pod())
+    held.pass_over(Kind.POD, trap, RecursionError(), NOW)
+    assert not held.drift(Kind.POD, {}, [mark(trap)])
+    held.drop(Kind.POD, mark(trap).key, "")
+    assert held.drift(Kind.POD, {}, [mark(trap)]).missed
+
+
+def test_a_release_that_cannot_be_read_is_known_to_be_there_so_that_none_of_its_boxes_is_taken_back() -> None:
+    held = mirror((Kind.NODE, raw_node()), (Kind.RELEASE, raw_release("one")))
+    raw = raw_release("two", created="2026-03-02T11:30:00Z")
+    assert held.pass_over(Kind.RELEASE, raw, RecursionError("too deep"), NOW) == {SCAN}
+    two = held.held(SCAN, NOW).releases[-1]
+    assert (two.release, two.unreadable) == (None, "status: cannot be read: RecursionError: too deep")
+    assert set(held.held(SCAN, NOW).fleet.unread) == {"uid-two"}
+    assert not held.drift(Kind.RELEASE, {}, [mark(raw)])
 
 
 def test_the_last_release_takes_its_workload_with_it() -> None:

@@ -1,5 +1,7 @@
 """What is read out of the API's objects, and that nothing in them raises."""
 
+import pickle
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.rollout import parsing
 from cloud.rollout.parsing import mark, parse
+from cloud.rollout.release import Workload
+from cloud.rollout.snapshot import Version
+from cloud.rollout.template import versions
 from cloud.rollout.views import (
     BoxView,
     DaemonSetView,
@@ -204,9 +210,57 @@ def test_a_release_that_cannot_be_read_says_which_field_is_wrong() -> None:
 
 
 def test_a_started_release_is_rendered_from_its_settled_template() -> None:
-    view = release(status={"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}})
-    assert [one.template["spec"]["containers"][0]["image"] for one in view.rendered] == ["b"]
+    template = {"spec": {"containers": [{"name": "a", "image": "b"}]}}
+    view = release(status={"template": template})
+    assert view.release is not None
+    assert view.rendered == versions("default", view.release.spec.workload, template)
     assert release().rendered == ()
+
+
+def test_a_release_is_rendered_again_only_when_what_goes_into_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counting(namespace: str, workload: Workload, base: Mapping[str, Any]) -> tuple[Version, ...]:
+        made.append(namespace)
+        return versions(namespace, workload, base)
+
+    monkeypatch.setattr(parsing, "versions", counting)
+    raw = raw_release(status={"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}})
+    view = parse(Kind.RELEASE, raw)
+    raw["metadata"]["annotations"] = {"touched": "yes"}
+    raw["spec"]["control"] = {"paused": True}
+    assert isinstance(again := parse(Kind.RELEASE, raw, view), ReleaseView)
+    assert isinstance(view, ReleaseView)
+    assert (again.rendered, len(made)) == (view.rendered, 1)
+    raw["status"] = {"template": {"spec": {"containers": [{"name": "a", "image": "c"}]}}}
+    assert isinstance(other := parse(Kind.RELEASE, raw, view), ReleaseView)
+    assert (other.rendered == view.rendered, len(made)) == (False, 2)
+
+
+def test_large_templates_are_not_kept_once_for_each_override() -> None:
+    container = {"name": "a", "image": "b", "env": [{"name": f"V{n}", "value": "x" * 100} for n in range(500)]}
+    template = {"spec": {"containers": [container]}}
+    overrides = [{"selector": {"matchLabels": {"wave": str(n)}}, "args": [str(n)]} for n in range(16)]
+    workload = {"name": "scan", "template": template, "overrides": overrides}
+    view = release(spec={"workload": workload}, status={"template": template})
+    assert len(set(view.rendered)) == 17
+    assert len(pickle.dumps(view)) < 3 * len(pickle.dumps(template)), "as it was asked for, and as it was settled"
+
+
+def test_the_template_of_a_daemon_set_is_kept_small() -> None:
+    container = {"name": "a", "image": "b", "env": [{"name": f"V{n}", "value": "x" * 100} for n in range(500)]}
+    raw = raw_daemon_set(template={"spec": {"containers": [container]}})
+    view = parse(Kind.DAEMON_SET, raw)
+    assert isinstance(view, DaemonSetView)
+    assert view.template == raw["spec"]["template"]
+    assert len(pickle.dumps(view)) < len(pickle.dumps(view.template)) / 10
+
+
+def test_a_settled_template_that_is_still_broken_is_still_told() -> None:
+    raw = raw_release(status={"template": {"spec": {}}})
+    view = parse(Kind.RELEASE, raw, parse(Kind.RELEASE, raw))
+    assert isinstance(view, ReleaseView)
+    assert "status.template" in view.problem
 
 
 def test_a_settled_template_that_somebody_broke_is_a_problem_of_the_release() -> None:
@@ -229,8 +283,18 @@ def test_an_unreadable_status_of_a_box_counts_as_none() -> None:
     assert box.status.health is None
 
 
-def test_a_revision_that_is_no_number_is_older_than_any() -> None:
-    assert mark({"metadata": {"name": "a", "resourceVersion": "x"}}).revision == 0
+@pytest.mark.parametrize("revision", ["x", "9" * 5000, "-1", 7])
+def test_a_revision_that_is_no_number_is_older_than_any(revision: object) -> None:
+    assert mark({"metadata": {"name": "a", "resourceVersion": revision}}).revision == 0
+    assert mark({"metadata": {"name": "a", "resourceVersion": str(2**64 - 1)}}).revision == 2**64 - 1
+
+
+def test_a_generation_that_no_daemon_set_can_have_is_no_obstacle() -> None:
+    raw = raw_daemon_set()
+    raw["metadata"]["annotations"]["edgefleet.io/generation"] = "9" * 5000
+    view = parse(Kind.DAEMON_SET, raw)
+    assert isinstance(view, DaemonSetView)
+    assert (view.settled, view.changed) == (0, True), "it is put back"
 
 
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True), st.integers(1, 40))

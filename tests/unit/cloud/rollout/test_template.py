@@ -1,12 +1,14 @@
 """How a release becomes pod templates: what is in them, what is refused, and that a hash never changes by itself."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from cloud.fleet.errors import SpecError
 from cloud.rollout.release import Workload
-from cloud.rollout.template import node_label, render, resolve
+from cloud.rollout.snapshot import Version
+from cloud.rollout.template import node_label, render, resolve, versions
 
 CONTAINER = {"name": "scan", "image": "scan:1"}
 SIDECAR = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
@@ -49,6 +51,22 @@ def test_a_pod_runs_where_the_label_asks_for_it_and_is_never_driven_away() -> No
     assert spec["tolerations"] == [{"operator": "Exists"}]
     assert labels["app"] == "scan"
     assert labels["edgefleet.io/version"] == rendered.hash
+
+
+def test_rendering_changes_nothing_of_what_it_is_given() -> None:
+    template = {**spec_with(env=[{"name": "MODE", "value": "fast"}]), "metadata": {"labels": {"app": "scan"}}}
+    override = {"selector": {"matchLabels": {"wave": "a"}}, "env": [{"name": "MODE", "value": "slow"}], "args": ["-v"]}
+    before = deepcopy(template)
+    render("sorting", workload(overrides=[override]), template)
+    assert template == before
+
+
+def test_a_version_is_the_rendered_template_without_the_template() -> None:
+    override = {"selector": {"matchLabels": {"wave": "a"}}, "args": ["-v"]}
+    asked = workload(overrides=[override], cutover="Recreate")
+    rendered = render("sorting", asked, BASE)
+    assert versions("sorting", asked, BASE) == tuple(Version(one.hash, one.exclusive) for one in rendered)
+    assert len({one.hash for one in rendered}) == 2
 
 
 def test_an_override_replaces_what_it_names_and_leaves_the_rest() -> None:

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from cloud.fleet.errors import Unavailable
-from cloud.rollout import worker
-from cloud.rollout.cluster import Missing
+from cloud.rollout import parsing, worker
+from cloud.rollout.cluster import Answer, Missing, Refused, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
-from cloud.rollout.views import Kind, Mark
+from cloud.rollout.views import Kind, Mark, Raw, View
 from cloud.rollout.worker import Work
 from tests.contract.fake_cluster import FakeCluster
-from tests.unit.cloud.rollout.looking import Pinned, cluster
-from tests.unit.cloud.rollout.raw import raw_release
+from tests.unit.cloud.rollout.looking import Pinned, cluster, status
+from tests.unit.cloud.rollout.raw import raw_node, raw_release
 
 
 class Unlisted(FakeCluster):
@@ -94,3 +95,69 @@ def test_a_kind_of_ours_that_is_not_installed_has_no_objects() -> None:
     fake.lists[Kind.SITE] = Missing("404 page not found")
     fake.create(Kind.RELEASE, raw_release())
     carried_out(work_on(fake), fake, moved(fake, "box-1"))
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Have this program fail on every object of a name; return what it was asked to read of it."""
+    read: list[str] = []
+
+    def parse(kind: Kind, raw: Raw, known: View | None = None) -> View:
+        if raw["metadata"]["name"] == name:
+            read.append(raw["metadata"]["resourceVersion"])
+            raise RecursionError("too deep")
+        return parsing.parse(kind, raw, known)
+
+    monkeypatch.setattr("cloud.rollout.mirror.parse", parse)
+    return read
+
+
+@pytest.mark.parametrize("kind", [Kind.NODE, Kind.RELEASE, Kind.SITE])
+def test_one_object_that_cannot_be_read_holds_up_no_other_and_is_told_once(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = cluster("box-1")
+    odd: dict[Kind, Any] = {
+        Kind.NODE: raw_node("odd"),
+        Kind.RELEASE: raw_release("odd", namespace="tenant"),
+        Kind.SITE: {"metadata": {"name": "odd", "uid": "uid-odd"}, "spec": {"timeZone": "Asia/Shanghai"}},
+    }
+    fake.create(kind, odd[kind])
+    fake.create(Kind.RELEASE, raw_release())
+    read, work = unreadable(monkeypatch, "odd"), work_on(fake)
+
+    def again() -> bool:
+        work.seen(kind, "MODIFIED", fake.create(kind, odd[kind]))
+        return len(read) > 2
+
+    carried_out(work, fake, moved(fake, "box-1"), again)
+    assert status(fake, "one")["phase"] == "Rolling"
+    assert capsys.readouterr().out.count("] Unreadable") == 1
+
+
+class Fussy(FakeCluster):
+    """Does not want one EdgeBox."""
+
+    def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
+        return [
+            Refused("EdgeBox 'box-1' is invalid: spec.node") if (one.kind, one.name) == (Kind.BOX, "box-1") else answer
+            for one, answer in zip(writes, super().write(writes, may), strict=True)
+        ]
+
+
+def test_an_edge_box_that_is_refused_is_told_once_and_delays_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cloud.rollout.upkeep.BATCH", 1)
+    names = [f"box-{number}" for number in range(1, 6)]
+    fake = cluster(*names, of=Fussy())
+    work = work_on(fake)
+
+    def written() -> bool:
+        boxes = {raw["metadata"]["name"]: raw.get("status") for raw in fake.read(Kind.BOX)}
+        return all(boxes.get(name) for name in names[1:])
+
+    carried_out(work, fake, written)
+    said = capsys.readouterr().out
+    assert said.count("UnfitNode") == 1
+    assert "spec.node" in said
+    assert "retry_in" not in said
