@@ -23,7 +23,7 @@ from cloud.rollout.kube import KubeCluster, access
 from cloud.rollout.leadership import Deposed, Leadership
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.peering import Signatures, signatures
-from cloud.rollout.registry import Registries
+from cloud.rollout.pinning import Registries
 from cloud.rollout.worker import Blind, Work
 from cloud.settings import OperatorSettings
 

@@ -16,6 +16,7 @@ PURE_ROOMS = ("cloud/fleet", "cloud/rollout", "cloud/doctor")  # every file in t
 TECHNOLOGY = {
     "kube": "talks to the Kubernetes API",
     "registry": "talks to a container registry",
+    "pinning": "asks registries in threads of its own",
     "metrics": "counts into the Prometheus client",
     "journal": "writes the operator's log",
     "handlers": "composition: kopf calls it",

@@ -7,3 +7,7 @@ class SpecError(Exception):
 
 class Unavailable(Exception):  # noqa: N818 - it states a condition of the world, not a mistake
     """Nobody has to act: something remote did not answer in time; retried with back-off by the caller."""
+
+
+class Late(Unavailable):
+    """It takes so long that whoever waits should say so."""

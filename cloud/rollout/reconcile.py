@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from pydantic import ValidationError
 
-from cloud.fleet.errors import SpecError, Unavailable
+from cloud.fleet.errors import Late, SpecError, Unavailable
 from cloud.rollout import history, ownership
 from cloud.rollout.actions import Move, Note, Plan, Severity
 from cloud.rollout.cluster import Answer, Cluster, Conflict, Forbidden, Missing, Refused, Verb, Write, always, manifest
@@ -23,6 +23,7 @@ from cloud.rollout.moves import CUTOVER, carried_out
 from cloud.rollout.parsing import mark
 from cloud.rollout.patches import node_patch, not_patched
 from cloud.rollout.plan import plan
+from cloud.rollout.release import Release
 from cloud.rollout.snapshot import Box, Standing
 from cloud.rollout.start import begin, failed, held_up, image_of, impossible, predecessor, settled
 from cloud.rollout.status import OVER, Phase, ReleaseStatus
@@ -34,17 +35,18 @@ from cloud.rollout.views import Kind, Raw, ReleaseView
 class Registry(Protocol):
     """Knows which content a tag means."""
 
-    def pin(self, image: str) -> str | None:
+    def pin(self, image: str, release: Release, /) -> str | None:
         """Return the image with its digest, or as written if it cannot be told; None: digests are not asked for.
 
-        Raises Unavailable if it cannot be asked just now.
+        Never waits. Raises Unavailable while it asks, Late if the release should say that it waits.
         """
         ...
 
 
 _ENDED: Final = frozenset({Phase.SUPERSEDED, Phase.ROLLED_BACK, Phase.HALTED})
 """Nothing becomes of a release in these phases that has no box any more; most releases of a workload are so."""
-REGISTRY_AGAIN: Final = timedelta(seconds=2)  # until a registry that could not be asked is asked again
+REGISTRY_AGAIN: Final = timedelta(seconds=1)  # until it is asked again what a registry has told
+LATE_AGAIN: Final = timedelta(seconds=5)  # the same for one that takes its time
 TROUBLE_AGAIN: Final = timedelta(seconds=30)  # until a release in trouble is looked at again, whatever happens
 
 
@@ -104,7 +106,8 @@ class Look:
         self._recheck(TROUBLE_AGAIN)
         if trouble not in self.told:
             note, known = Note(reason, trouble.message, Severity.WARNING), self._known(view)
-            status = known.status if view.unreadable else held_up(known, note, self.now)
+            stands = known.status if settled(known) else known.status.model_copy(update={"template": None})
+            status = known.status if view.unreadable else held_up(known, note, self.now, stands)
             if status != known.status:
                 try:
                     self._write_status(known, status)
@@ -142,14 +145,16 @@ class Look:
             return view
         before = predecessor(older, self.held.daemon_sets, self.held.fleet.boxes)
         try:
-            pinned = self.registry.pin(image_of(release, before))
+            pinned = self.registry.pin(image_of(release, before), release)
             status = begin(release, view.status, before, pinned)
             rendered = versions(release.namespace, release.spec.workload, status.template or {})
         except SpecError as wrong:
             return self._fail(view, str(wrong))
-        except Unavailable:
-            self._recheck(REGISTRY_AGAIN)
-            return view
+        except Unavailable as waits:
+            self._recheck(LATE_AGAIN if isinstance(waits, Late) else REGISTRY_AGAIN)
+            if isinstance(waits, Late):
+                self._trouble(view, "RegistryLate", str(waits))
+            return replace(view, rendered=())  # what it has is of the release as it was before an edit
         return replace(view, status=status, rendered=rendered)
 
     def _ensure(self, views: Sequence[ReleaseView], view: ReleaseView, decided: Plan) -> None:

@@ -17,19 +17,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-import structlog
 
-from cloud.fleet.errors import Unavailable
-
-TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)  # seconds; a release waits for it once
+TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)  # seconds
 LARGEST: Final = 4 * 2**20  # bytes of a manifest: the limit registries themselves set
 WHOLE: Final = 15.0  # seconds for one tag, names, tokens and all, however slowly it drips
-ASKED: Final = 2  # tags asked for at one time: slow registries must not take all threads that look at workloads
 MANIFESTS: Final = (  # an index comes first: its digest holds for every architecture
-    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
 )
-LONGEST: Final = 512  # characters of a reference, as in the resource's schema
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}")
@@ -37,8 +34,6 @@ _TAG: Final = re.compile(r"\w[\w.-]{0,127}")
 Trace = Callable[[str, object], None]  # called by the library at each step of a request
 Fetched = tuple[int, httpx.Headers, bytes]
 Fetch = Callable[[str, dict[str, str]], Fetched]
-
-log = structlog.get_logger("registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +47,10 @@ class Reference:
 
 class Untold(Exception):  # noqa: N818 - it states what happened
     """The registry did not tell the digest."""
+
+
+class Silent(Untold):
+    """It did not answer in time."""
 
 
 def reference(image: str) -> Reference | None:
@@ -71,48 +70,19 @@ def reference(image: str) -> Reference | None:
     return Reference(host, name, tag) if _REPOSITORY.fullmatch(name) and _TAG.fullmatch(tag) else None
 
 
-class Registries:
-    """Settles tags, each release once."""
-
-    def __init__(self, *, resolve: bool) -> None:
-        """``resolve`` False: never ask a registry."""
-        self._resolve = resolve
-        self._free = threading.BoundedSemaphore(ASKED)
-
-    def pin(self, image: str) -> str | None:
-        """Return the image with its digest, or as written if nobody tells; None: not asked for.
-
-        Raises Unavailable while as many registries are being asked as may be.
-        """
-        if not self._resolve:
-            return None
-        wanted = reference(image)
-        if wanted is None:
-            return image
-        if not self._free.acquire(blocking=False):
-            raise Unavailable(f"{image}: {ASKED} other tags are being asked for")
-        try:
-            pinned = f"{image}@{digest_of(wanted)}"
-        except Exception as why:  # noqa: BLE001 - image, registry and token server are strangers' words all the way down
-            log.warning("digest not told", image=image, reason=str(why) or type(why).__name__)
-            return image
-        finally:
-            self._free.release()
-        return pinned if len(pinned) <= LONGEST else image
-
-
 def digest_of(wanted: Reference) -> str:
-    """Return the digest of a tag. Raises Untold, after ``WHOLE`` seconds at most, and whatever goes wrong in asking.
+    """Return the digest of a tag. Raises Silent after ``WHOLE`` seconds at most, Untold, and what goes wrong in asking.
 
     No time-out of the library ends headers that drip, nor the look-up of a name: a thread waits for them. Closing the
     client takes its connection away from it.
     """
     answers: SimpleQueue[str | Exception] = SimpleQueue()
     end = time.monotonic() + WHOLE
+    silent = Silent(f"{wanted.host} has not told it in time")
 
     def in_time(_event: str, _info: object) -> None:
         if time.monotonic() > end:
-            raise Untold(f"{wanted.host} has not told it within {WHOLE:.0f} s")
+            raise silent
 
     def ask() -> None:
         try:
@@ -125,7 +95,9 @@ def digest_of(wanted: Reference) -> str:
         try:
             answer = answers.get(timeout=WHOLE)
         except Empty:
-            raise Untold(f"{wanted.host} has not told it within {WHOLE:.0f} s") from None
+            raise silent from None
+    if isinstance(answer, httpx.TimeoutException):
+        raise silent from answer
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -136,12 +108,16 @@ def _asked(client: httpx.Client, wanted: Reference, in_time: Trace) -> str:
     scheme = "http" if _is_loopback(wanted.host) else "https"
     url = f"{scheme}://{wanted.host}/v2/{wanted.repository}/manifests/{wanted.tag}"
     fetch = partial(_fetch, client, in_time)
-    status, headers, body = fetch(url, {"Accept": MANIFESTS})
+    accept = {"Accept": ", ".join(MANIFESTS)}
+    status, headers, body = fetch(url, accept)
     if status == httpx.codes.UNAUTHORIZED:
         token = _token(fetch, headers.get("www-authenticate", ""), scheme)
-        status, headers, body = fetch(url, {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"})
+        status, headers, body = fetch(url, {**accept, "Authorization": f"Bearer {token}"})
     if status != httpx.codes.OK:
         raise Untold(f"{wanted.host} answers {status}")
+    kind, packed = headers.get("content-type", ""), headers.get("content-encoding", "identity")
+    if kind.partition(";")[0].strip().lower() not in MANIFESTS or packed.strip().lower() != "identity":
+        raise Untold(f"{wanted.host} sends no manifest but {kind[:80]!r}, encoded {packed[:80]!r}")
     told, real = headers.get("docker-content-digest", ""), f"sha256:{hashlib.sha256(body).hexdigest()}"
     if told and told != real:
         raise Untold(f"{wanted.host} says {told[:80]!r} but sent contents of {real}")

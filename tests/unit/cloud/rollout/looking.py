@@ -8,6 +8,7 @@ from cloud.rollout.cluster import Answer, Write, always
 from cloud.rollout.connectivity import NodeReady
 from cloud.rollout.mirror import Mirror
 from cloud.rollout.reconcile import Look
+from cloud.rollout.release import Release
 from cloud.rollout.telling import Trouble
 from cloud.rollout.views import Kind, Raw
 from tests.contract.fake_cluster import FakeCluster
@@ -24,7 +25,7 @@ class Pinned:
         self.digest = digest  # None: digests are not asked for
         self.asked: list[str] = []
 
-    def pin(self, image: str) -> str | None:
+    def pin(self, image: str, _release: Release) -> str | None:
         self.asked.append(image)
         return None if self.digest is None else f"{image}@{self.digest}"
 

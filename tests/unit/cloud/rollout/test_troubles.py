@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cloud.fleet.errors import Unavailable
+from cloud.fleet.errors import Late, Unavailable
 from cloud.rollout.cluster import Answer, Forbidden, Refused, Write, always
-from cloud.rollout.reconcile import REGISTRY_AGAIN, TROUBLE_AGAIN, Look
+from cloud.rollout.reconcile import LATE_AGAIN, REGISTRY_AGAIN, TROUBLE_AGAIN, Look
+from cloud.rollout.release import Release
 from cloud.rollout.views import Kind
 from tests.contract.fake_cluster import FakeCluster, Json
 from tests.unit.cloud.rollout.looking import (
@@ -111,10 +112,10 @@ def test_a_release_that_is_done_does_not_fail_because_its_daemon_set_cannot_be_m
 
 def test_a_release_that_cannot_be_begun_stops_no_other_of_its_workload() -> None:
     class Fussy(Pinned):
-        def pin(self, image: str) -> str | None:
+        def pin(self, image: str, release: Release) -> str | None:
             if image == "scan:odd":
                 raise UnicodeError("label empty or too long")
-            return super().pin(image)
+            return super().pin(image, release)
 
     fake = cluster("box-1")
     fake.create(Kind.RELEASE, raw_release("one"))
@@ -132,10 +133,10 @@ def test_a_release_that_cannot_be_begun_stops_no_other_of_its_workload() -> None
 
 def test_a_release_whose_registry_cannot_be_asked_yet_waits_alone() -> None:
     class Busy(Pinned):
-        def pin(self, image: str) -> str | None:
+        def pin(self, image: str, release: Release) -> str | None:
             if image == "scan:two":
                 raise Unavailable("others are being asked for")
-            return super().pin(image)
+            return super().pin(image, release)
 
     fake = cluster("box-1")
     fake.create(Kind.RELEASE, raw_release("one"))
@@ -143,6 +144,46 @@ def test_a_release_whose_registry_cannot_be_asked_yet_waits_alone() -> None:
     assert look(fake, registry=Busy(None)).recheck_after == REGISTRY_AGAIN
     assert status(fake, "one")["phase"] == "Rolling"
     assert status(fake, "two") == {}
+
+
+def test_a_release_that_waits_long_for_its_registry_says_so_once_and_goes_on_once_it_is_told() -> None:
+    class Slow(Pinned):
+        def pin(self, image: str, release: Release) -> str | None:  # noqa: ARG002 - the port's
+            raise Late("Waits for registry.example to tell which content scan:one is")
+
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release("one"))
+    taken = look(fake, registry=Slow())
+    assert taken.recheck_after == LATE_AGAIN
+    assert "registry.example" in status(fake, "one")["message"]
+    assert [one.note.reason for one in taken.decisions] == ["RegistryLate"]
+    before = len(fake.writes)
+    again = look(fake, NOW + LATE_AGAIN, registry=Slow(), told=frozenset(taken.troubles))
+    assert (again.decisions, len(fake.writes)) == ([], before)
+    settle(fake, NOW + 2 * LATE_AGAIN)
+    assert status(fake, "one")["phase"] == "Succeeded"
+
+
+def test_a_release_that_was_edited_before_it_started_does_not_settle_on_its_old_image_while_the_registry_is_slow() -> (
+    None
+):
+    class Slow(Pinned):
+        def pin(self, image: str, release: Release) -> str | None:
+            if image == "scan:new":
+                raise Late("Waits for registry.example")
+            return super().pin(image, release)
+
+    fake = cluster("box-1")
+    fake.create(Kind.RELEASE, raw_release(spec={"targets": {"selector": {"matchLabels": {"no": "box"}}}}))
+    look(fake)
+    assert status(fake, "one")["template"]["spec"]["containers"][0]["image"] == "scan:one"
+    edited(fake, workload={"name": "scan", "image": "scan:new"}, targets=raw_release()["spec"]["targets"])
+    look(fake, registry=Slow(None))
+    assert "merge Node" not in kinds(fake.writes)
+    assert "template" not in status(fake, "one")
+    settle(fake)
+    assert status(fake, "one")["template"]["spec"]["containers"][0]["image"] == "scan:new"
+    assert status(fake, "one")["phase"] == "Succeeded"
 
 
 def test_a_status_that_our_own_types_refuse_is_a_fault_to_be_seen_and_not_written() -> None:
