@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cloud import depth
 from cloud.cli import control, crds, doctor, operator, output, plan, releases, sites, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
@@ -72,6 +73,7 @@ app.add_typer(sites.app)
 def main() -> None:
     """Run the command line; what a person can mend is told in words, anything else is a bug and shows itself."""
     output.speak_plainly()
+    depth.make_room()
     try:
         app(prog_name=output.program())
     except (SpecError, Unavailable, Conflict) as refusal:

@@ -15,6 +15,7 @@ import kopf
 import structlog
 from prometheus_client import start_http_server
 
+from cloud import depth
 from cloud.fleet.errors import SpecError
 from cloud.rollout.cluster import Missing
 from cloud.rollout.connectivity import NodeReady
@@ -36,6 +37,8 @@ log = structlog.get_logger("operator")
 def run(settings: OperatorSettings) -> int:
     """Run until a signal, or until only a fresh process helps; return the exit code. Raises SpecError."""
     set_up_logging(settings.log_level)
+    if not depth.reads_all():
+        log.warning("ShallowPython", message=_SHALLOW)
     configuration = access()
     cluster = KubeCluster(configuration)
     if settings.peering:
@@ -45,6 +48,12 @@ def run(settings: OperatorSettings) -> int:
         return asyncio.run(_operate(settings, cluster, configuration))
     finally:
         cluster.close()
+
+
+_SHALLOW: Final = (
+    f"Python {sys.version_info.major}.{sys.version_info.minor} cannot read every object that the API server takes: one "
+    "EdgeRelease with a deeply nested template ends this process again and again; run the operator on Python 3.11"
+)
 
 
 def _serve_metrics(settings: OperatorSettings) -> None:
