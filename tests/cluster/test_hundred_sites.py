@@ -67,7 +67,7 @@ def test_a_staged_release_walks_through_a_hundred_sites_and_seven_dark_ones_catc
     led.until(partial(led.settled, program, "2.0", boxes), "all run 2.0", rollout)
     assert led.moves(program) == dict.fromkeys(boxes, 2), "one patch a box and version"
     assert most_sites(led.changes(program, "2.0", boxes, since=began)) <= 40, "budget.maxParallelSites"
-    assert "sites have a single box" in " ".join(rollout.status["warnings"])
+    assert "100 sites with a single box" in " ".join(rollout.status["warnings"])
 
 
 def healths(rig: Rig, boxes: list[str]) -> set[str]:

