@@ -10,6 +10,7 @@ from typing import Any, Final
 
 Json = dict[str, Any]
 
+TAKEN: Final = {HTTPStatus.OK, HTTPStatus.GATEWAY_TIMEOUT}  # the latter: its sender was gone when it was answered
 REFUSALS: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -59,12 +60,12 @@ class Audit:
     def moves(self, hashes: Iterable[str]) -> Counter[str]:
         """How many patches that were taken asked for other versions of these hashes than before, by node."""
         wanted = set(hashes)
-        return Counter(
-            one.name
-            for one in self.requests()
-            if (one.verb, one.resource, one.code) == ("patch", "nodes", HTTPStatus.OK)
-            and any(key.rpartition(".")[2] in wanted for key in one.body["metadata"].get("labels", {}))
-        )
+        patches: dict[str, list[Request]] = {}
+        for one in self.requests():
+            labels = one.body.get("metadata", {}).get("labels", {}) if one.resource == "nodes" else {}
+            if one.verb == "patch" and one.code in TAKEN and any(key.rpartition(".")[2] in wanted for key in labels):
+                patches.setdefault(one.name, []).append(one)
+        return Counter({box: sum(map(was_made, asked, [*asked[1:], None])) for box, asked in patches.items()})
 
     def never_granted(self) -> set[tuple[str, str]]:
         """Verbs and resources that the operator asked for and was never granted.
@@ -74,6 +75,15 @@ class Audit:
         requests = self.requests()
         refused = {(one.verb, one.resource) for one in requests if one.code in REFUSALS}
         return refused - {(one.verb, one.resource) for one in requests if one.code < HTTPStatus.BAD_REQUEST}
+
+
+def was_made(patch: Request, following: Request | None) -> bool:
+    """Whether a patch was carried out, given the next one of the same node.
+
+    Of one whose sender was killed the log says that it ended in vain, though it may be in etcd already. If it is not,
+    the next operator sends the same again.
+    """
+    return patch.code == HTTPStatus.OK or following is None or following.body != patch.body
 
 
 def request_of(line: Json) -> Request:
