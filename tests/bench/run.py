@@ -23,23 +23,30 @@ from tests.bench.figures import Figure, show  # noqa: E402 - after the path
 SECTIONS = ("plan", "rollout", "growth")
 
 
-def main() -> None:
-    """Run the sections that were asked for."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the sections that were asked for; None: of the command line."""
     parser = argparse.ArgumentParser(description="Measure what edgefleet promises.")
-    parser.add_argument("sections", nargs="*", default=SECTIONS, choices=SECTIONS, help="default: all")
+    known = ", ".join(SECTIONS)
+    parser.add_argument("sections", nargs="*", type=_section_name, metavar="SECTION", help=f"{known}; default: all")
     parser.add_argument("--output", type=Path, default=TREE / "build" / "bench.json", help="where the figures go")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
     say = _speaker()
     with tempfile.TemporaryDirectory(prefix="edgefleet-bench-") as folder:
-        for section in options.sections:
+        for section in options.sections or SECTIONS:
             for figure in _section(section, Path(folder), say):
                 figures.append(figure)  # told and kept at once: the whole takes long, and may be broken off
                 options.output.write_text(json.dumps([one.dump() for one in figures], indent=2) + "\n")
                 say(Step(f"{figure.name}: {figure.value:.4g} {figure.unit}"))
     show(figures)
     sys.exit(0 if all(one.ok for one in figures) else 1)
+
+
+def _section_name(text: str) -> str:
+    if text not in SECTIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SECTIONS)}")
+    return text
 
 
 def _section(name: str, folder: Path, say: Callable[[Step], None]) -> Iterator[Figure]:
