@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from cloud import crds
-from cloud.cli.kube import Api, Json, connect
+from cloud.cli.kube import Api, connect
 from cloud.cli.options import Context, Format, Kubeconfig, Output
 from cloud.cli.output import show, show_json
 from cloud.doctor.cluster import judge_cluster, no_cluster
@@ -18,7 +18,7 @@ from cloud.doctor.kube import examine_cluster
 from cloud.doctor.machine import judge_machine
 from cloud.doctor.procfs import examine_machine
 from cloud.fleet.errors import SpecError, Unavailable
-from cloud.rollout.peering import signatures
+from cloud.rollout.peering import leader
 
 SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("▲", "yellow"), Level.BLOCKED: ("✕", "bold red")}
 
@@ -61,17 +61,6 @@ def look_at_cluster(kubeconfig: str | None, context: str | None) -> tuple[Findin
         return judge_cluster(examine_cluster(api, expected, ahead, partial(leader, now=theirs)))
     except (SpecError, Unavailable) as problem:
         return (no_cluster(str(problem)),)
-
-
-def leader(peers: Json, now: datetime) -> str | None:
-    """Return which of the operators that have signed a peering object leads; None: none of them lives."""
-
-    def priority(name: str) -> int:
-        given = peers[name].get("priority")
-        return given if isinstance(given, int) else 0
-
-    live = [name for name in sorted(peers) if signatures({name: peers[name]}, "", 0, now).others]
-    return max(live, key=priority, default=None)
 
 
 def skew_to(api: Api) -> timedelta | None:

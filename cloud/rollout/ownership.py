@@ -11,7 +11,7 @@ superseded before all its stages had passed never brings its version to a box ag
 from collections.abc import Container, Iterable, Iterator
 
 from cloud.rollout.snapshot import Box, Fleet, Snapshot, Standing
-from cloud.rollout.status import Phase
+from cloud.rollout.status import Phase, ReleaseStatus
 from cloud.rollout.views import ReleaseView
 
 
@@ -20,12 +20,12 @@ def in_force(standing: Standing) -> bool:
     status, control = standing.status, standing.release.spec.control
     if not standing.variants or status.breach is not None or control.abort is not None:
         return False
-    return status.phase is not Phase.FAILED and not overtaken(standing)
+    return status.phase is not Phase.FAILED and not overtaken(status)
 
 
-def overtaken(standing: Standing) -> bool:
+def overtaken(status: ReleaseStatus) -> bool:
     """Tell whether the release was superseded before all its stages had passed; that is for good."""
-    return standing.status.phase is Phase.SUPERSEDED and standing.status.completed_at is None
+    return status.phase is Phase.SUPERSEDED and status.completed_at is None
 
 
 def owner(standings: Iterable[Standing], box: Box) -> Standing | None:
@@ -71,7 +71,7 @@ def snapshot(fleet: Fleet, standing: Standing, free: Container[str] | None = Non
         boxes=own,
         wanted={box.name: standing.version_for(box) for box in own} if standing.variants else {},
         excluded=sum(1 for box in matched if box.name not in names),
-        superseded=overtaken(standing) or (bool(mine) and not own),
+        superseded=overtaken(standing.status) or (bool(mine) and not own),
         neighbours={key: tuple(boxes) for key, boxes in groups.items()},
         versions=fleet.versions,
         zones=fleet.zones,
@@ -85,6 +85,6 @@ def _unclaimed(fleet: Fleet, standing: Standing) -> Iterable[Box]:
     free: Iterable[Box] = [box for box in fleet.boxes if not box.moved_by[:1] or box.moved_by[0] not in kept]
     for newer in fleet.standings:
         if newer.release.age_order > standing.release.age_order:
-            taken = {box.name for box in claimed(newer, free)}
-            free = [box for box in free if box.name not in taken]
+            gone = {box.name for box in claimed(newer, free)}
+            free = [box for box in free if box.name not in gone]
     return free

@@ -54,13 +54,23 @@ def signatures(peers: Mapping[str, Any], identity: str, priority: int, now: date
 
     ``peers``: the status of the object, identity to ``{priority, lifetime in seconds, lastseen}``.
     """
-    readable = {name: peer for name, peer in sorted(peers.items()) if isinstance(peer, dict)}
+    readable = _readable(peers)
     live = {name: peer for name, peer in readable.items() if name != identity and _left(peer, now) > timedelta(0)}
     return Signatures(
         rival=next((name for name, peer in live.items() if _priority(peer) >= priority), None),
         others=bool(live),
         own=_left(readable.get(identity, {}), now),
     )
+
+
+def leader(peers: Mapping[str, Any], now: datetime) -> str | None:
+    """Return which of the operators that have signed the peering object leads; None: none of them lives."""
+    live = {name: peer for name, peer in _readable(peers).items() if _left(peer, now) > timedelta(0)}
+    return max(live, key=lambda name: _priority(live[name]), default=None)
+
+
+def _readable(peers: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {name: peer for name, peer in sorted(peers.items()) if isinstance(peer, dict)}
 
 
 def _priority(peer: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cloud.rollout.actions import Move, Plan
 from cloud.rollout.moves import patched
-from cloud.rollout.ownership import snapshot
+from cloud.rollout.ownership import overtaken, snapshot
 from cloud.rollout.plan import plan
 from cloud.rollout.release import Approval
 from cloud.rollout.snapshot import Box, Fleet, Pod, Snapshot, Standing
@@ -99,8 +99,7 @@ def preview(fleet: Fleet, name: str, now: datetime, ready_after: timedelta) -> P
 
 def over(status: ReleaseStatus) -> bool:
     """Tell whether a release is over for good; one that had passed all its stages may come into force again."""
-    overtaken = status.phase is Phase.SUPERSEDED and status.completed_at is None
-    return overtaken or status.phase in {Phase.ROLLED_BACK, Phase.HALTED}
+    return overtaken(status) or status.phase in {Phase.ROLLED_BACK, Phase.HALTED}
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from cloud.rollout.books import UNSETTLED, Books, State
 from cloud.rollout.checks import Objection, release_objection
 from cloud.rollout.release import OfflinePolicy, Stage
 from cloud.rollout.snapshot import Snapshot
-from cloud.rollout.stages import choose_sites, selects_nothing, stage_map
+from cloud.rollout.stages import choose_sites, selects_nothing, stage_map, standing_stages
 from cloud.rollout.status import Breach, Effort, StagePhase, StageStatus, Waiting
 
 
@@ -41,15 +41,13 @@ def advance(
 
     ``books`` are as the stages stand; ``reckon`` returns them for some of the boxes as they are once others stand.
     """
-    held, forth, moved = list(stages), release_objection(snapshot) is None, _just_moved(snapshot)
+    held, forth, moved = list(stages), release_objection(snapshot) is None, _sites_just_moved(snapshot)
     notes: list[Note] = []
     for index, stage in enumerate(snapshot.release.spec.stages):
         if held[index].phase is StagePhase.PASSED:
             continue
         stage_by_site = stage_map(held)
-        if any(
-            stage_by_site[site] == index for site in moved
-        ):  # it soaks after the last box, one that came late included
+        if any(stage_by_site[site] == index for site in moved):  # it soaks after its last box, a late one included
             held[index] = held[index].model_copy(update={"soak_since": None})
         before = StageStatus(name=stage.name) if _lost(snapshot, held[index]) else held[index]
         if not forth or not snapshot.boxes:  # a stage of nothing would pass, and the boxes to come would have none
@@ -78,7 +76,7 @@ def _lost(snapshot: Snapshot, stage: StageStatus) -> bool:
     return bool(stage.sites) and not any(box.site in stage.sites for box in snapshot.boxes)
 
 
-def _just_moved(snapshot: Snapshot) -> frozenset[str]:
+def _sites_just_moved(snapshot: Snapshot) -> frozenset[str]:
     """Return the sites of boxes that were on their way when last looked at, dark ones apart: healthy now, or not."""
     known = snapshot.status.boxes
     return frozenset(
@@ -131,7 +129,7 @@ def judge_failures(snapshot: Snapshot, efforts: Mapping[str, Effort], books: Boo
     if attempted < enough or not spec.max_failed.exceeded_by(len(counted), attempted):
         return None
     stages = snapshot.release.spec.stages
-    stage_by_site = stage_map(snapshot.status.stages or [StageStatus(name=stage.name) for stage in stages])
+    stage_by_site = stage_map(standing_stages(snapshot.release, snapshot.status))
     return Breach(
         at=now,
         stage=stages[max(stage_by_site[box.site] for box in counted)].name,

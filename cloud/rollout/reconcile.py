@@ -72,7 +72,9 @@ class Look:
         views: list[ReleaseView] = []
         for view in self.held.releases:
             views.append(self._alone(view, partial(self._begun, view, tuple(views))))
-        free = {box.name for box in self.held.fleet.boxes}
+        fleet, rendered = self.held.fleet, {one.hash: one for view in views for one in view.rendered}
+        self.held = replace(self.held, fleet=replace(fleet, versions={**fleet.versions, **rendered}))
+        free = {box.name for box in fleet.boxes}
         for index in reversed(range(len(views))):
             view, standing = views[index], views[index].standing
             own = ownership.taken(view, self._among(free))
@@ -120,9 +122,7 @@ class Look:
         self, views: Sequence[ReleaseView], view: ReleaseView, standing: Standing, free: set[str]
     ) -> ReleaseView:
         """Plan one release and carry the plan out; return the release as it then stands."""
-        rendered = {one.hash: one for known in views for one in known.rendered}
-        fleet = replace(self.held.fleet, versions={**self.held.fleet.versions, **rendered})
-        decided = plan(ownership.snapshot(fleet, standing, free), self.now)
+        decided = plan(ownership.snapshot(self.held.fleet, standing, free), self.now)
         try:
             self._ensure(views, view, decided)
         except SpecError as wrong:

@@ -12,9 +12,7 @@ from cloud.rollout.mirror import Mirror
 from cloud.rollout.views import Kind
 
 BATCH: Final = 200  # boxes written in one go: ten thousand new ones must not keep releases waiting
-REFUSED_AGAIN: Final = timedelta(
-    minutes=5
-)  # until the same write is tried again: rights and admission rules change too
+REFUSED_AGAIN: Final = timedelta(minutes=5)  # until the same write is tried again: rights and rules change too
 
 Subject = tuple[Sighting | None, int]
 """What a write of an EdgeBox is about: what its node says, and which state it has itself; 0: there is none."""

@@ -8,8 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cloud.cli.doctor import doctor, leader, render
+from cloud.cli.doctor import doctor, render
 from cloud.doctor.findings import Finding, Level
+from cloud.rollout.peering import leader
 
 
 def run(*arguments: str) -> Result:
