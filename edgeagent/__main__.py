@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main() -> None:
     facts = read_facts(read_gpus() if has_gpu_driver(options.root) else (), options.root)
     objections = problems(facts)
     if options.output == "json":
-        told = json.dumps({**facts.dump(), "problems": list(objections)}, indent=2)
+        told = json.dumps({**asdict(facts), "problems": list(objections)}, indent=2)
     else:
         told = "\n".join([*_lines(facts), *(f"✕ {objection}" for objection in objections)])
     _tell(told)

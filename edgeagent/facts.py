@@ -1,8 +1,8 @@
 """What a box is: the facts a person asks for before a box joins the fleet, and what is wrong with them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 LOW_DISK: Final = 2 * 1024**3
 """Bytes below which a box has no room for the next image beside the running one; images here are about 1 GiB."""
@@ -34,10 +34,6 @@ class Facts:
     edgecore: bool  # the process runs
     container_runtime: str  # path of its socket; empty: none found
     gpus: tuple[Gpu, ...] | None = None  # None: could not be told
-
-    def dump(self) -> dict[str, Any]:
-        """Return the facts as JSON values."""
-        return asdict(self)
 
 
 def problems(facts: Facts) -> tuple[str, ...]:

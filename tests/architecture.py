@@ -12,7 +12,14 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent
 
-PURE_ROOMS = ("cloud/fleet", "cloud/rollout", "cloud/doctor")  # every file in them decides, but for these:
+PURE_ROOMS = (  # every file in them decides, but for those named after a technology
+    "cloud/alerts",
+    "cloud/doctor",
+    "cloud/fleet",
+    "cloud/ingest",
+    "cloud/rollout",
+    "edgeagent",
+)
 TECHNOLOGY = {
     "kube": "talks to the Kubernetes API",
     "registry": "talks to a container registry",
@@ -22,7 +29,18 @@ TECHNOLOGY = {
     "handlers": "composition: kopf calls it",
     "leadership": "composition: asks the cluster who leads, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
+    "mqtt": "talks to the broker",
+    "http": "posts to a chat service",
+    "smtp": "hands mail to a mail server",
     "procfs": "reads the machine",
+    "nvml": "asks the GPU driver, in a child that may hang",
+    "kmsg": "reads the kernel's log",
+    "pods": "reads the pod directory and waits for processes to end",
+    "scrape": "asks workloads for their counters",
+    "spool": "keeps on disk what could not be sent",
+    "lan": "probes other boxes of the site",
+    "service": "composition: the agent's loop, by the clock",
+    "__main__": "composition: the command line",
     "terminal": "writes to the terminal",
 }
 PURE_ALONE = (

@@ -83,13 +83,18 @@ def test_the_import_rules_hold() -> None:
         ("cloud/fleet/site.py", "simulator", "The cloud never imports the simulator"),
         ("cloud/fleet/site.py", "cloud.rollout", "Inside the cloud imports go downwards only"),
         ("cloud/surprise.py", "cloud.fleet", "Inside the cloud imports go downwards only"),
+        ("cloud/fleet/site.py", "edgeagent.spool", "Of the agent the cloud knows the wire only"),
+        ("simulator/demo.py", "edgeagent.spool", "Of the agent the simulator knows what decides"),
+        ("edgeagent/spool.py", "cloud.fleet", "The agent stands alone"),
+        ("edgeagent/spool.py", "simulator", "The agent stands alone"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path: Path, importer: str, imported: str, broken: str) -> None:
     shutil.copy(TREE / "pyproject.toml", tmp_path)
-    for package in ("cloud", "cloud/fleet", "cloud/rollout", "simulator"):
+    for package in ("cloud", "cloud/fleet", "cloud/rollout", "edgeagent", "simulator"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "edgeagent" / "spool.py").touch()
     (tmp_path / importer).write_text(f"import {imported}\n")
     result = lint_imports(tmp_path)
     assert result.returncode == 1
