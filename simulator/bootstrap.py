@@ -60,7 +60,9 @@ PACKAGES = (
     Package("runc", "runc", "test", "starts the containers of the real edge box"),
     Package("containernetworking-plugins", "/usr/lib/cni/ptp", "test", "the pod network of the real edge box"),
     Package("iptables", "iptables", "test", "the host ports of the real edge box"),
-    Package("mosquitto", "/usr/sbin/mosquitto", "test", "the broker between boxes and the monitor (starts as a service)"),
+    Package(
+        "mosquitto", "/usr/sbin/mosquitto", "test", "the broker between boxes and the monitor (starts as a service)"
+    ),
     Package("postgresql", "pg_ctlcluster", "test", "the database of larger fleets (starts as a service)"),
     Package("prometheus", "promtool", "test", "promtool checks the alert rules (Prometheus starts as a service)"),
     Package("busybox-static", "busybox", "test", "the program inside the images of the real edge box"),
