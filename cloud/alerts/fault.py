@@ -58,7 +58,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong now. ``details`` are for people: ``exit``, ``restarts``, ``counter``, ``witness``, …"""
+    """One thing that is wrong now.
+
+    ``details`` are for people: ``exit``, ``restarts``, ``counter``, ``stood`` (seconds), ``witness``, ``xid``, ``loss``,
+    ``why``, ``free``; a fault has those that make sense for it.
+    """
 
     code: Code
     subject: Subject

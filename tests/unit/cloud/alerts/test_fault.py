@@ -1,3 +1,5 @@
+"""A fault is known by its code and its subject."""
+
 from datetime import UTC, datetime
 
 import pytest
