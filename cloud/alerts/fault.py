@@ -60,8 +60,8 @@ class Subject:
 class Fault:
     """One thing that is wrong now.
 
-    ``details`` are for people: ``exit``, ``restarts``, ``counter``, ``stood`` (seconds), ``witness``, ``xid``, ``loss``,
-    ``why``, ``free``; a fault has those that make sense for it.
+    ``details`` are for people: ``exit``, ``restarts``, ``counter``, ``stood`` (seconds), ``witness``, ``xid``,
+    ``loss``, ``why``, ``free``; a fault has those that make sense for it.
     """
 
     code: Code
