@@ -83,7 +83,7 @@ def test_the_import_rules_hold() -> None:
         ("cloud/fleet/site.py", "simulator", "The cloud never imports the simulator"),
         ("cloud/fleet/site.py", "cloud.rollout", "Inside the cloud imports go downwards only"),
         ("cloud/surprise.py", "cloud.fleet", "Inside the cloud imports go downwards only"),
-        ("cloud/fleet/site.py", "edgeagent.spool", "Of the agent the cloud knows the wire only"),
+        ("cloud/fleet/site.py", "edgeagent.spool", "Of the agent the cloud knows the wire"),
         ("simulator/demo.py", "edgeagent.spool", "Of the agent the simulator knows what decides"),
         ("edgeagent/spool.py", "cloud.fleet", "The agent stands alone"),
         ("edgeagent/spool.py", "simulator", "The agent stands alone"),

@@ -1,0 +1,25 @@
+"""What can happen on a box: the kinds of events that an agent sends, and that the cloud draws conclusions from."""
+
+from enum import StrEnum
+
+
+class Happening(StrEnum):
+    """The kind of an event. In parentheses its details beside the time, all of them texts."""
+
+    STARTED = "started"  # a workload's process (restarts)
+    EXITED = "exited"  # a workload's process has ended (exit, signal, restarts, ran: seconds)
+    MISSING = "missing"  # a workload that must be here is not
+    ENDED = "ended"  # a workload was taken away on purpose
+    STALLED = "stalled"  # its process lives, its counter stands still (counter, stood: seconds)
+    RESUMED = "resumed"  # the counter moves again (counter, stood)
+    XID = "xid"  # the GPU driver reports an error in the kernel's log (xid, text)
+    GPU_CHANGED = "gpu-changed"  # (state, why)
+    OUT_OF_MEMORY = "out-of-memory"  # the kernel killed a process (process)
+    DISK_FULL = "disk-full"  # (path, free: bytes)
+    DISK_ROOM = "disk-room"  # there is room again (path, free)
+    DISK_ERROR = "disk-error"  # the kernel reports one (text)
+    CLOCK_STEPPED = "clock-stepped"  # (by: seconds)
+    CONFIG_APPLIED = "config-applied"  # (revision)
+    CONFIG_REFUSED = "config-refused"  # the one before is kept (revision, why)
+    DROPPED = "dropped"  # the agent could not keep all it wanted to tell (count)
+    GOODBYE = "goodbye"  # the agent stops on purpose; nobody needs to be told (why)
