@@ -1,4 +1,4 @@
-"""What can happen on a box: the kinds of events that an agent sends, and that the cloud draws conclusions from."""
+"""What can happen on a box, and what can be wrong with it: words that agent and cloud share beside the wire."""
 
 from enum import StrEnum
 
@@ -23,3 +23,10 @@ class Happening(StrEnum):
     CONFIG_REFUSED = "config-refused"  # the one before is kept (revision, why)
     DROPPED = "dropped"  # the agent could not keep all it wanted to tell (count)
     GOODBYE = "goodbye"  # the agent stops on purpose; nobody needs to be told (why)
+
+
+class Trouble(StrEnum):
+    """What is wrong with the box itself, as a letter of its beats."""
+
+    DISK_FULL = "d"
+    CONFIG_REFUSED = "c"  # it does what the configuration before said

@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from edgeagent.happening import Happening
+from edgeagent.fitting import clean, few, short
+from edgeagent.happening import Happening, Trouble
 from edgeagent.wire import (
     Address,
     Answer,
@@ -72,6 +73,7 @@ class Vitals:
     workloads: Mapping[str, WorkloadState] = field(default_factory=lambda: MappingProxyType({}))
     gpus: Mapping[str, GpuState] = field(default_factory=lambda: MappingProxyType({}))  # by name, in the order of index
     load: float = 0.0
+    troubles: tuple[Trouble, ...] = ()
 
     @property
     def parts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -162,7 +164,7 @@ def happened(
     outbox: Outbox, kind: Happening, now: Now, part: str = "", details: Mapping[str, str] | None = None
 ) -> Step:
     """Tell an event, or keep it where nobody listens."""
-    untold = Untold(outbox.portrait.boot, now.elapsed, now.at, kind, _clean(part, 512), _short(details or {}))
+    untold = Untold(outbox.portrait.boot, now.elapsed, now.at, kind, clean(part, 512), short(details or {}))
     if not outbox.session or len(outbox.held) >= MOST_HELD:
         return Step(outbox, keep=(untold,))
     event = Event(
@@ -174,7 +176,7 @@ def happened(
 
 def measured(outbox: Outbox, values: Mapping[str, float], now: Now) -> Step:
     """Tell figures, or keep them."""
-    untold = Untold(outbox.portrait.boot, now.elapsed, now.at, values=_few(values))
+    untold = Untold(outbox.portrait.boot, now.elapsed, now.at, values=few(values))
     if not outbox.session:
         return Step(outbox, keep=(untold,))
     figures = Metrics(boot=untold.boot, session=outbox.session, seq=outbox.seq, values=untold.values, at=untold.at)
@@ -205,7 +207,7 @@ def caught_up(outbox: Outbox, oldest: tuple[Untold, ...], now: Now, left: int, d
         try:
             step = _sent(outbox, Channel.BACKLOG, old, token=outbox.next_token)
         except WireError:
-            kept = kept[: len(kept) // 2]  # one alone always fits: see _short and _few
+            kept = kept[: len(kept) // 2]  # one alone always fits: see short and few
             continue
         return replace(step, outbox=replace(step.outbox, backlog=outbox.next_token)), len(kept)
 
@@ -219,8 +221,8 @@ def acknowledged(outbox: Outbox, token: int) -> tuple[Outbox, bool]:
 
 def _announced(outbox: Outbox, vitals: Vitals, now: Now) -> Step:
     roster = outbox.roster + 1
-    workloads = tuple(_clean(name, 127) for name in tuple(vitals.workloads)[:MOST_WORKLOADS])
-    gpus = tuple(_clean(name, 32) for name in tuple(vitals.gpus)[:MOST_GPUS])
+    workloads = tuple(clean(name, 127) for name in tuple(vitals.workloads)[:MOST_WORKLOADS])
+    gpus = tuple(clean(name, 32) for name in tuple(vitals.gpus)[:MOST_GPUS])
     birth = _birth(outbox.portrait, outbox.session, outbox.seq, roster)
     birth = msgspec.structs.replace(birth, at=now.at, workloads=workloads, gpus=gpus)
     return _sent(replace(outbox, roster=roster, told=vitals.parts), Channel.BIRTH, birth)
@@ -229,7 +231,9 @@ def _announced(outbox: Outbox, vitals: Vitals, now: Now) -> Step:
 def _beat(outbox: Outbox, vitals: Vitals) -> Step:
     workloads, gpus = "".join(vitals.workloads.values())[:MOST_WORKLOADS], "".join(vitals.gpus.values())[:MOST_GPUS]
     load = round(min(max(vitals.load, 0.0), 1e6), 2)
-    beat = Beat(outbox.portrait.boot, outbox.session, outbox.seq, outbox.roster, workloads, gpus, load)
+    beat = Beat(
+        outbox.portrait.boot, outbox.session, outbox.seq, outbox.roster, workloads, gpus, load, "".join(vitals.troubles)
+    )
     return _sent(outbox, Channel.BEAT, beat)
 
 
@@ -237,11 +241,10 @@ def _birth(portrait: Portrait, session: int, seq: int, roster: int, *, dead: boo
     return Birth(
         boot=portrait.boot, session=session, seq=seq, site=portrait.address.site, box=portrait.address.box, dead=dead,
         roster=roster, version=portrait.version, period=portrait.period, roles=portrait.roles, lan=portrait.lan,
-        port=portrait.port, facts=_short(portrait.facts, 3 * 1024),
+        port=portrait.port, facts=short(portrait.facts, 3 * 1024),
     )  # fmt: skip
 
 
-_LARGEST: Final = 1e18  # number that the wire takes
 _RETAINED: Final = frozenset({Channel.BIRTH})
 _ACKNOWLEDGED: Final = frozenset({Channel.BIRTH, Channel.EVENT, Channel.BACKLOG})
 
@@ -269,31 +272,3 @@ def _kept(untold: Untold, boot: str, now: Now) -> Kept:
         age=round(max(age, 0.0), 3), at=untold.at, kind=untold.kind, part=untold.part, details=untold.details,
         values=untold.values,
     )  # fmt: skip
-
-
-def _short(details: Mapping[str, str], room: int = 8 * 1024) -> dict[str, str]:
-    """Cut what the wire would refuse: 16 details of 512 letters, and in all ``room`` bytes as they travel."""
-    kept: dict[str, str] = {}
-    for name, text in list(details.items())[:16]:
-        key, value = _clean(name, 128) or "?", _clean(text, 512)
-        room -= len(msgspec.json.encode((key, value)))
-        if room < 0:
-            break
-        kept[key] = value
-    return kept
-
-
-def _few(values: Mapping[str, float]) -> dict[str, float]:
-    """Leave out what the wire would refuse: what is no number, and what a message has no room for."""
-    kept, room = {}, 8 * 1024
-    for name, value in list(values.items())[:256]:
-        key = _clean(name, 128)
-        room -= len(msgspec.json.encode((key, value)))
-        if key and abs(value) <= _LARGEST and room >= 0:  # infinities and NaN are not
-            kept[key] = value
-    return kept
-
-
-def _clean(text: str, most: int) -> str:
-    """Cut a text; bytes of a file name that are no text become question marks."""
-    return text[:most].encode(errors="replace").decode()

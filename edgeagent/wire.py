@@ -6,7 +6,7 @@ milliseconds of that boot at which the box connected: grows without a disk to re
 that the order of what it said is known in whatever order it arrives. The will is the birth of its session, ``dead``.
 
 Unknown fields and unknown letters are ignored: a box may be newer than the cloud by a minor version. Another major
-version is another topic. Beats are arrays and states are single letters, for a beat goes out every second: 51 bytes
+version is another topic. Beats are arrays and states are single letters, for a beat goes out every second: 54 bytes
 for a box with two workloads.
 """
 
@@ -126,7 +126,7 @@ class Birth(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """I live, and so do these. ``workloads`` and ``gpus`` hold a letter for each that the birth ``roster`` names."""
+    """I live, and so do these: ``workloads`` and ``gpus`` hold a letter for each that the birth ``roster`` names."""
 
     boot: Boot
     session: Count
@@ -135,6 +135,7 @@ class Beat(Struct, frozen=True, array_like=True):
     workloads: Annotated[str, Meta(max_length=64)] = ""
     gpus: Annotated[str, Meta(max_length=64)] = ""
     load: Number = 0.0  # mean number of running processes over a minute, for each core
+    troubles: Annotated[str, Meta(max_length=16)] = ""  # letters of Trouble, of the box itself
 
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -295,5 +296,5 @@ def gpu_states(beat: Beat) -> tuple[GpuState | None, ...]:
     return tuple(_GPU_LETTERS.get(letter) for letter in beat.gpus)
 
 
-_WORKLOAD_LETTERS: Final = {state.value: state for state in WorkloadState}
-_GPU_LETTERS: Final = {state.value: state for state in GpuState}
+_WORKLOAD_LETTERS: Final[Mapping[str, WorkloadState]] = {state.value: state for state in WorkloadState}
+_GPU_LETTERS: Final[Mapping[str, GpuState]] = {state.value: state for state in GpuState}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgeagent import outbox as box
 from edgeagent import wire
-from edgeagent.happening import Happening
+from edgeagent.happening import Happening, Trouble
 from edgeagent.outbox import Now, Outbox, Parcel, Portrait, Step, Untold, Vitals
 from edgeagent.wire import Address, Backlog, Beat, Birth, Channel, Event, Finding, GpuState, Metrics, WorkloadState
 
@@ -68,9 +68,11 @@ def test_sessions_of_a_boot_grow_with_time() -> None:
 
 
 def test_a_beat_tells_states_in_the_order_of_the_birth() -> None:
-    vitals = Vitals({"b": WorkloadState.STALLED, "a": WorkloadState.RUNNING}, {"L4": GpuState.FAILING}, 1e9)
+    vitals = Vitals(
+        {"b": WorkloadState.STALLED, "a": WorkloadState.RUNNING}, {"L4": GpuState.FAILING}, 1e9, (Trouble.DISK_FULL,)
+    )
     (beat,) = said(box.beaten(lit(vitals), vitals, NOW))
-    assert beat == Beat(BOOT, 7, 2, 1, "tr", "f", 1e6)
+    assert beat == Beat(BOOT, 7, 2, 1, "tr", "f", 1e6, "d")
 
 
 def test_another_list_of_parts_is_told_before_the_letters_that_need_it() -> None:

@@ -54,7 +54,7 @@ def test_a_beat_of_a_box_with_eight_workloads_and_four_gpus_is_short() -> None:
 
 
 def test_a_newer_box_may_say_more_than_we_know() -> None:
-    beat = wire.decode(BOX, Channel.BEAT, b'["3f2a9c1d5e6b7a80",5,1,1,"rq","o",0.1,{"new":[1]}]')
+    beat = wire.decode(BOX, Channel.BEAT, b'["3f2a9c1d5e6b7a80",5,1,1,"rq","o",0.1,"dz",{"new":[1]}]')
     assert isinstance(beat, Beat)
     assert wire.workload_states(beat) == (WorkloadState.RUNNING, None)
     birth = b'{"boot":"3f2a9c1d5e6b7a80","session":5,"seq":0,"site":"tc-001","box":"tc-001-scan-1","new":{"x":[1]}}'
