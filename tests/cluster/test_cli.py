@@ -16,6 +16,7 @@ import pytest
 from simulator.fleet import usual_fleet
 from simulator.starting import write_kubeconfig
 from tests.cluster.observer import Program
+from tests.cluster.place import steady
 from tests.cluster.rollouts import RELEASES, Json, Rig, Rollout, raised
 from tests.cluster.waiting import SOON
 
@@ -87,8 +88,13 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A cluster for this module alone, so that the fleet is what a preview foretells."""
+    """A cluster for this module alone, so that the fleet is what a preview foretells.
+
+    Its boxes have been online for a while: the canary site is chosen among those whose boxes have.
+    """
     with raised(tmp_path_factory.mktemp("cli"), FLEET) as made:
+        nodes = made.cluster.kube
+        made.until(lambda: all(steady(nodes.get(f"/api/v1/nodes/{box}") or {}) for box in BOXES), "all are steady")
         yield made
         made.stop_operators()
 
