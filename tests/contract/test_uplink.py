@@ -3,52 +3,21 @@
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import which
 
 import pytest
 
 from edgeagent import mqtt
 from edgeagent.mqtt import Broker, Connected, Delivered, Lost, Received, Refused, Told, Uplink
 from edgeagent.outbox import Parcel
+from tests.contract.plainbroker import ENOUGH, MOSQUITTO, PlainBroker, until
 
-MOSQUITTO = which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-ENOUGH = 15.0  # seconds for anything; nothing is measured here
 pytestmark = pytest.mark.skipif(
     MOSQUITTO is None and not os.environ.get("CI"), reason="no mosquitto: apt-get install mosquitto"
 )
-
-
-class RealBroker:
-    """A mosquitto on loopback that can be stopped, frozen and started again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.config = folder / "mosquitto.conf"
-        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert MOSQUITTO
-        self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        until(lambda: reachable(self.port), "the broker listens")
-
-    def signal(self, number: int) -> None:
-        assert self.process
-        self.process.send_signal(number)
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait(ENOUGH)
-            self.process = None
 
 
 class Side:
@@ -79,28 +48,16 @@ class Side:
                     del left[0]
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + ENOUGH
-    while not true():
-        assert time.monotonic() < deadline, f"not seen: {what}"
-        time.sleep(0.01)
-
-
-def reachable(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RealBroker]:
-    one = RealBroker(tmp_path)
+def broker(tmp_path: Path) -> Iterator[PlainBroker]:
+    one = PlainBroker(tmp_path)
     one.start()
     yield one
     one.stop()
 
 
 @pytest.fixture
-def side(broker: RealBroker) -> Iterator[Callable[..., Side]]:
+def side(broker: PlainBroker) -> Iterator[Callable[..., Side]]:
     sides: list[Side] = []
 
     def make(name: str, *topics: str) -> Side:
@@ -132,7 +89,7 @@ def spoken(cloud: Side, box: Side) -> bool:
     return Received("down/ask", b"?") in list(box.uplink.take())
 
 
-def test_nothing_that_is_said_without_a_session_is_sent_later(broker: RealBroker) -> None:
+def test_nothing_that_is_said_without_a_session_is_sent_later(broker: PlainBroker) -> None:
     box = Side(broker.port, "box")
     box.uplink.say([Parcel("up/early", b"x", qos=1, token=1)])
     box.hears(Connected(1))
@@ -156,7 +113,7 @@ def test_a_killed_session_speaks_its_will_and_a_clean_stop_does_not(side: Callab
 
 
 def test_a_broker_that_comes_back_is_found_and_each_session_has_its_own_will(
-    broker: RealBroker, side: Callable[..., Side]
+    broker: PlainBroker, side: Callable[..., Side]
 ) -> None:
     box = side("box")
     broker.stop()
@@ -181,7 +138,7 @@ def test_a_broker_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.
 
 
 def test_a_frozen_broker_is_noticed(
-    broker: RealBroker, side: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
+    broker: PlainBroker, side: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
     box = side("box")
@@ -191,7 +148,7 @@ def test_a_frozen_broker_is_noticed(
     box.hears(Connected)
 
 
-def test_a_refusal_says_what_the_broker_said(broker: RealBroker) -> None:
+def test_a_refusal_says_what_the_broker_said(broker: PlainBroker) -> None:
     broker.stop()
     broker.config.write_text(f"listener {broker.port} 127.0.0.1\nallow_anonymous false\n")
     broker.start()
