@@ -13,6 +13,7 @@ class Health(StrEnum):
     """What the observer concludes about a box."""
 
     ONLINE = "Online"
+    DEGRADED = "Degraded"  # it can be reached, with trouble
     OFFLINE = "Offline"
 
 

@@ -1,6 +1,6 @@
 """Talks to the broker: one thread that hears all boxes of our shards and puts what it hears into a bounded line.
 
-Every half second it speaks to itself through the broker: whoever does not hear himself has no business accusing others.
+Four times a second it speaks to itself through the broker: whoever does not hear himself must not accuse others.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ CONNECT_WITHIN: Final = 5.0
 """Seconds for the connection, again for TLS, again for the broker's first word."""
 AGAIN_AFTER: Final = 0.5
 """Seconds between attempts: the broker is near, and while we are away nobody watches."""
-ECHO_EVERY: Final = 0.5
+ECHO_EVERY: Final = 0.25
 MOST_WAITING: Final = 200_000
 """Messages that were heard and not looked at yet: two seconds of 100,000 boxes. Beyond it new ones are dropped, and
 whoever counts them knows that it is deaf."""
