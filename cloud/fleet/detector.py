@@ -203,19 +203,13 @@ class _Look:
         return self._asked(name, case)
 
     def _asked(self, name: str, case: Case) -> tuple[Case, float]:
-        """Ask those that beat; while those that were asked may still beat, wait for them or for their silence."""
-        before = case.inquiry.witnesses if case.inquiry else ()
-        rounds = case.inquiry.rounds if case.inquiry else 0
-        if any(one in self.lit for one in before):
-            return case, self.now + self.lives[name].period / 4
+        """Ask those that beat; wait for those that were asked and may beat again, and where nobody beats."""
+        before, rounds = (case.inquiry.witnesses, case.inquiry.rounds) if case.inquiry else ((), 0)
         chosen = self._witnesses(without={name, *before})
-        if chosen and rounds < ROUNDS:
-            inquiry = Inquiry(self.now, chosen, rounds=rounds + 1)
-            return replace(case, inquiry=inquiry), self.now + ANSWER_WITHIN
-        if self.lit and rounds < ROUNDS:
+        if not self.lit or any(one in self.lit for one in before) or (rounds < ROUNDS and not chosen):
             return case, self.now + self.lives[name].period / 4
-        if not self.lit and self.watched > 1:
-            return case, self.now + self.lives[name].period / 4  # all are silent or break off: it is the site's turn
+        if rounds < ROUNDS:
+            return replace(case, inquiry=Inquiry(self.now, chosen, rounds=rounds + 1)), self.now + ANSWER_WITHIN
         return self._concluding(name, case, Reason.SILENT, None)
 
     def _witnesses(self, without: set[str]) -> tuple[str, ...]:

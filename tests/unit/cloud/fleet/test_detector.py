@@ -235,6 +235,21 @@ def test_a_neighbour_that_has_just_missed_a_beat_is_not_asked() -> None:
     assert judge(Site(), lives, 100.0).ask == ()
 
 
+def test_where_every_neighbour_that_was_asked_fell_silent_a_box_is_just_silent_in_the_end() -> None:
+    lives = silent_one() | {"d": Life("d" * 16, 1, heard=90.0, proven=True)}
+    asked = Case(Inquiry(98.0, ("d",), rounds=detector.ROUNDS))
+    told = Site({"a": asked, "d": Case(verdict=Verdict(Reason.POWER_OR_HANG, 95.0))})
+    assert judge(told, lives, 100.0).site.cases["a"].verdict == Verdict(Reason.SILENT, 100.0)
+
+
+def test_the_more_beats_of_a_box_come_late_the_longer_its_silence_must_last() -> None:
+    lives = {"a": Life("a" * 16, 1, heard=97.0, proven=True, late=0.01)}
+    waiting = judge(Site(), lives, 100.0)
+    enough = 97.0 + detector.PATIENCE + detector.PATIENCE_FOR_LATE * 0.01
+    assert (dict(waiting.site.cases), waiting.recheck) == ({}, pytest.approx(enough))
+    assert judge(Site(), lives, enough).site.cases["a"].verdict == Verdict(Reason.SILENT, enough)
+
+
 def test_a_large_site_that_falls_asks_no_flood() -> None:
     lives = {f"box-{number}": Life("a" * 16, 1, heard=97.0, proven=True) for number in range(1000)}
     lives["lit"] = Life("b" * 16, 1, heard=100.0, proven=True)
