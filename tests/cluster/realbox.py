@@ -181,7 +181,11 @@ class Stand:
 
 
 def release(workload: str, version: str, registry: str) -> dict[str, Any]:
-    """One stage, no soak; a box that fails returns at once."""
+    """One stage, no soak; a box that the bad version fails returns at once.
+
+    A good one may restart: where edgecore is killed between making a container and starting it, its successor makes
+    a second one, and counts that as a restart.
+    """
     container = {
         "name": workload,
         "image": f"{registry}/{workload}:{version}",
@@ -197,7 +201,7 @@ def release(workload: str, version: str, registry: str) -> dict[str, Any]:
             "workload": {"name": workload, "template": {"spec": pod}},
             "targets": {"selector": {"matchLabels": {"edgefleet.io/site": SITE.name}}},
             "stages": [{"name": "all", "upTo": "100%", "soak": "0s"}],
-            "health": {"readyFor": "2s", "timeout": "10m", "maxRestarts": 0},
+            "health": {"readyFor": "2s", "timeout": "10m", "maxRestarts": 0 if version == "bad" else 2},
             "onFailure": {"retries": 0},
         },
     }
