@@ -1,0 +1,129 @@
+"""Decides which faults are one concern, and which are only the effect of a wider one.
+
+1. A dark fleet hides what is at its sites, a dark site what is at it, a box that is away what is on it. What is hidden
+   is counted in the concern that hides it.
+2. Faults of one family at one site are one concern, whichever boxes they are on: three boxes that fall one after the
+   other are one alert that grows. A workload is a concern of its own; so are the GPUs of a site.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from cloud.alerts.catalogue import CATALOGUE, HIDES_BOX, HIDES_FLEET, HIDES_SITE, OF_OURSELVES, Family
+from cloud.alerts.fault import Code, Fault, Subject
+
+NAMED: Final = frozenset({Family.WORKLOAD, Family.CHANNEL})
+"""Families whose parts are told apart by name: the scan workload of a site is another concern than its vision."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What makes faults one concern."""
+
+    family: Family
+    site: str = ""
+    part: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(word for word in (self.family, self.site, self.part) if word)
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Faults that people hear of as one thing."""
+
+    key: Key
+    code: Code  # of the gravest
+    subject: Subject  # the one thing, or what all of them have in common
+    since: datetime  # of the earliest
+    members: tuple[str, ...]  # boxes, by name; the site itself has none
+    details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # of the gravest
+    effects: int = 0  # faults that it hides
+    release: str = ""  # that was moving one of the boxes
+    hidden: bool = False
+
+
+def correlate(faults: Iterable[Fault], releases: Mapping[str, str] = MappingProxyType({})) -> tuple[Concern, ...]:
+    """Return the concerns, in the order of their keys. ``releases``: what moves a box now, by box."""
+    known = tuple(faults)
+    cause = _Causes(known)
+    effects: dict[Key, int] = defaultdict(int)
+    groups: dict[tuple[Key, bool], list[Fault]] = defaultdict(list)
+    for fault in known:
+        hider = cause.of(fault)
+        if hider is not None:
+            effects[hider] += 1
+        groups[key_of(fault), hider is not None].append(fault)
+    return tuple(
+        _concern(key, group, effects.get(key, 0), releases, hidden=hidden)
+        for (key, hidden), group in sorted(groups.items(), key=lambda item: item[0])
+        if not hidden or (key, False) not in groups
+    )
+
+
+def key_of(fault: Fault) -> Key:
+    """Return which concern a fault belongs to."""
+    family = CATALOGUE[fault.code].family
+    return Key(family, fault.subject.site, fault.subject.part if family in NAMED else "")
+
+
+class _Causes:
+    """Which subjects hide what is inside them."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.fleet: Key | None = None
+        self.sites: dict[str, Key] = {}
+        self.boxes: dict[str, Key] = {}
+        for fault in faults:
+            key = key_of(fault)
+            if key.family in HIDES_FLEET:
+                self.fleet = key
+            elif key.family in HIDES_SITE:
+                self.sites[fault.subject.site] = key
+            elif key.family in HIDES_BOX:
+                self.boxes[fault.subject.box] = key
+
+    def of(self, fault: Fault) -> Key | None:
+        """Return the widest concern that a fault is only an effect of; None: it stands for itself."""
+        family, subject = CATALOGUE[fault.code].family, fault.subject
+        if family in OF_OURSELVES or family in HIDES_FLEET:
+            return None
+        if self.fleet is not None:
+            return self.fleet
+        if family in HIDES_SITE:
+            return None
+        if subject.site in self.sites:
+            return self.sites[subject.site]
+        return None if family in HIDES_BOX else self.boxes.get(subject.box)
+
+
+def _concern(key: Key, faults: list[Fault], effects: int, releases: Mapping[str, str], *, hidden: bool) -> Concern:
+    gravest = max(faults, key=lambda fault: (CATALOGUE[fault.code].rank, _earlier(fault), fault.fingerprint))
+    boxes = tuple(sorted({fault.subject.box for fault in faults if fault.subject.box}))
+    return Concern(
+        key=key,
+        code=gravest.code,
+        subject=gravest.subject if len(faults) == 1 else _common(faults),
+        since=min(fault.since for fault in faults),
+        members=boxes,
+        details=gravest.details,
+        effects=effects,
+        release=next((releases[box] for box in boxes if box in releases), ""),
+        hidden=hidden,
+    )
+
+
+def _earlier(fault: Fault) -> float:
+    return -fault.since.timestamp()
+
+
+def _common(faults: list[Fault]) -> Subject:
+    """Return what all have in common: the site, and of a workload its name."""
+    first = faults[0].subject
+    box = first.box if len({fault.subject.box for fault in faults}) == 1 else ""
+    part = first.part if len({fault.subject.part for fault in faults}) == 1 else ""
+    return Subject(first.kind, first.site, box, part)
