@@ -58,8 +58,8 @@ def start_api(place: Place, keeper: Keeper, report: Report) -> None:
     report(Step("etcd and the API server"))
     keeper.start(programs.etcd(place))
     keeper.start(programs.apiserver(place))
-    certificate = place.pki / "apiserver.crt"
-    wait_until(certificate.exists, "the API server's certificate", CLOUD_SECONDS, keeper)
+    key = place.pki / "apiserver.key"  # it comes last: with it the certificate is there, and whole
+    wait_until(key.exists, "the API server's certificate", CLOUD_SECONDS, keeper)
 
 
 def open_api(place: Place) -> Kube:
