@@ -1,4 +1,4 @@
-"""The alerts as data: how grave each is, how long it must last, of which family it is, what it hides.
+"""The alerts as data: how grave each is, how long it must last, of which family it is.
 
 Codes of one family are one alert that changes: a box that was unreachable and is down now is told as a change.
 """
@@ -73,11 +73,5 @@ CATALOGUE: Final[Mapping[Code, Entry]] = MappingProxyType(
     }
 )
 
-HIDES_FLEET: Final = frozenset({Family.FLEET})
-"""Families that hide everything at sites while they last."""
-HIDES_SITE: Final = frozenset({Family.SITE})
-"""Families that hide everything at their site."""
-HIDES_BOX: Final = frozenset({Family.BOX})
-"""Families that hide everything on their box but themselves."""
 OF_OURSELVES: Final = frozenset({Family.OBSERVER, Family.CHANNEL})
 """Families that nothing hides: they are about whoever watches."""

@@ -7,13 +7,13 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from cloud.alerts.catalogue import CATALOGUE, HIDES_BOX, HIDES_FLEET, HIDES_SITE, OF_OURSELVES, Family
+from cloud.alerts.catalogue import CATALOGUE, OF_OURSELVES, Family
 from cloud.alerts.fault import Code, Fault, Subject
 
 NAMED: Final = frozenset({Family.WORKLOAD, Family.CHANNEL})
@@ -50,11 +50,11 @@ class Concern:
 def correlate(faults: Iterable[Fault], releases: Mapping[str, str] = MappingProxyType({})) -> tuple[Concern, ...]:
     """Return the concerns, in the order of their keys. ``releases``: what moves a box now, by box."""
     known = tuple(faults)
-    cause = _Causes(known)
+    wrong = {(CATALOGUE[one.code].family, one.subject.site, one.subject.box) for one in known}
     effects: dict[Key, int] = defaultdict(int)
     groups: dict[tuple[Key, bool], list[Fault]] = defaultdict(list)
     for fault in known:
-        hider = cause.of(fault)
+        hider = _cause(fault, wrong)
         if hider is not None:
             effects[hider] += 1
         groups[key_of(fault), hider is not None].append(fault)
@@ -71,34 +71,24 @@ def key_of(fault: Fault) -> Key:
     return Key(family, fault.subject.site, fault.subject.part if family in NAMED else "")
 
 
-class _Causes:
-    """Which subjects hide what is inside them."""
+def _cause(fault: Fault, wrong: Container[tuple[Family, str, str]]) -> Key | None:
+    """Return the widest concern that a fault is only an effect of; None: it stands for itself.
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.fleet: Key | None = None
-        self.sites: dict[str, Key] = {}
-        self.boxes: dict[str, Key] = {}
-        for fault in faults:
-            key = key_of(fault)
-            if key.family in HIDES_FLEET:
-                self.fleet = key
-            elif key.family in HIDES_SITE:
-                self.sites[fault.subject.site] = key
-            elif key.family in HIDES_BOX:
-                self.boxes[fault.subject.box] = key
-
-    def of(self, fault: Fault) -> Key | None:
-        """Return the widest concern that a fault is only an effect of; None: it stands for itself."""
-        family, subject = CATALOGUE[fault.code].family, fault.subject
-        if family in OF_OURSELVES or family in HIDES_FLEET:
+    ``wrong``: family, site and box of all faults.
+    """
+    family, subject = CATALOGUE[fault.code].family, fault.subject
+    if family in OF_OURSELVES:
+        return None
+    for wider, site, box in (
+        (Family.FLEET, "", ""),
+        (Family.SITE, subject.site, ""),
+        (Family.BOX, subject.site, subject.box),
+    ):
+        if wider is family:
             return None
-        if self.fleet is not None:
-            return self.fleet
-        if family in HIDES_SITE:
-            return None
-        if subject.site in self.sites:
-            return self.sites[subject.site]
-        return None if family in HIDES_BOX else self.boxes.get(subject.box)
+        if (wider, site, box) in wrong:
+            return Key(wider, site)
+    return None
 
 
 def _concern(key: Key, faults: list[Fault], effects: int, releases: Mapping[str, str], *, hidden: bool) -> Concern:
