@@ -1,6 +1,9 @@
 """What can happen on a box, and what can be wrong with it: words that agent and cloud share beside the wire."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Happening(StrEnum):
@@ -30,3 +33,12 @@ class Trouble(StrEnum):
 
     DISK_FULL = "d"
     CONFIG_REFUSED = "c"  # it does what the configuration before said
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One thing that happened on a box, before the outbox gives it its place in a session."""
+
+    kind: Happening
+    part: str = ""  # the workload's name or the GPU's index; empty: the box itself
+    details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
