@@ -7,7 +7,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -44,11 +44,19 @@ class Concern:
     details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # of the gravest
     effects: int = 0  # faults that it hides
     release: str = ""  # that was moving one of the boxes
-    hidden: bool = False
+    hidden: bool = False  # by a wider one, or silenced
 
 
-def correlate(faults: Iterable[Fault], releases: Mapping[str, str] = MappingProxyType({})) -> tuple[Concern, ...]:
-    """Return the concerns, in the order of their keys. ``releases``: what moves a box now, by box."""
+def correlate(
+    faults: Iterable[Fault],
+    releases: Mapping[str, str] = MappingProxyType({}),
+    silenced: Callable[[Fault], bool] = lambda _: False,
+) -> tuple[Concern, ...]:
+    """Return the concerns, in the order of their keys.
+
+    ``releases``: what moves a box now, by box. ``silenced``: whether somebody asked not to be told; such a fault hides
+    others as it always does.
+    """
     known = tuple(faults)
     wrong = {(CATALOGUE[one.code].family, one.subject.site, one.subject.box) for one in known}
     effects: dict[Key, int] = defaultdict(int)
@@ -57,7 +65,7 @@ def correlate(faults: Iterable[Fault], releases: Mapping[str, str] = MappingProx
         hider = _cause(fault, wrong)
         if hider is not None:
             effects[hider] += 1
-        groups[key_of(fault), hider is not None].append(fault)
+        groups[key_of(fault), hider is not None or silenced(fault)].append(fault)
     return tuple(
         _concern(key, group, effects.get(key, 0), releases, hidden=hidden)
         for (key, hidden), group in sorted(groups.items(), key=lambda item: item[0])
