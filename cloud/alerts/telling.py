@@ -9,6 +9,7 @@ from cloud.alerts import phrases
 from cloud.alerts.catalogue import CATALOGUE, Family
 from cloud.alerts.lifecycle import Alert, Announcement
 from cloud.alerts.notice import Language, Notice, Occasion, Words
+from cloud.alerts.phrases import SAME
 
 MOST_NAMED: Final = 8
 """Boxes that a notice names; of more it gives the number."""
@@ -48,7 +49,7 @@ def _words(told: Announcement, language: Language, zone: tzinfo) -> Words:
     names = {
         "site": concern.subject.site, "box": concern.subject.box, "part": concern.subject.part, "count": len(members),
     }  # fmt: skip
-    title = phrase.many if len(members) > 1 else phrase.one
+    title = phrase.many if len(members) > 1 and phrase.many != SAME else phrase.one
     advice = "" if told.occasion is Occasion.RESOLVED else phrase.advice.format(**names)
     return Words(title.format(**names), tuple(_lines(told, language, zone)), advice)
 
