@@ -23,6 +23,8 @@ CATCH_UP: Final = 2.0
 """Seconds after we were held up: what came meanwhile is in line, and every box beats once more."""
 TOLD_AFTER: Final = 3.0
 """Seconds of deafness that a person is told of; a hiccup is not worth it."""
+STARTING: Final = 20.0
+"""Seconds of deafness that nobody is told of at the start: the broker may start as well, and boxes have to find it."""
 
 
 class Deaf(StrEnum):
@@ -47,7 +49,8 @@ class Listening:
 
     def told(self) -> Deaf | None:
         """Return why people should know that we are deaf; None: we are not, or not for long."""
-        return self.deaf if self.looked - self.since >= TOLD_AFTER else None
+        patience = TOLD_AFTER if self.clock else STARTING
+        return self.deaf if self.looked - self.since >= patience else None
 
 
 def begin(now: float) -> Listening:

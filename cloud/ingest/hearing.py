@@ -24,6 +24,7 @@ from cloud.fleet.box import Health
 from cloud.fleet.case import Case, Site, answered, verdict_on
 from cloud.fleet.detector import Question, judge
 from cloud.fleet.life import Life, Said, absorb, recall
+from cloud.fleet.record import Remembered, Transition
 from cloud.fleet.verdict import Reason, Verdict
 from cloud.ingest import chart as charts
 from cloud.ingest.chart import Chart
@@ -42,32 +43,6 @@ MOST_ASKED: Final = 4096
 
 JUST_NOW: Final = 0.3
 """Seconds since a box spoke within which its site is not falling, however short its period is (0.2 s and more)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """The conclusion about a box has changed."""
-
-    address: Address
-    before: Reason
-    verdict: Verdict
-    at: datetime  # when it was concluded
-    since: datetime  # since when it holds: for a silence, when the box last spoke
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is kept of a box, so that a monitor that starts knows it."""
-
-    address: Address
-    boot: str = ""
-    session: int = 0
-    reason: Reason = Reason.BEATS
-    since: datetime | None = None  # None: it beats
-    witness: str = ""
-    roles: tuple[str, ...] = ()
-    lan: tuple[str, ...] = ()
-    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from cloud.ingest.heard import Echo, Heard, Linked, Sound
 from edgeagent.wire import MAJOR, SHARDS, UP, Channel
 
 KEEPALIVE: Final = 5
@@ -43,33 +44,6 @@ class Access:
     key: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One message. ``at`` by the monotonic clock, when it came out of the socket."""
-
-    at: float
-    topic: str
-    payload: bytes
-    retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """We heard ourselves, ``sent`` at that time of the monotonic clock."""
-
-    at: float
-    sent: float
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """The broker listens to us, or no longer does."""
-
-    at: float
-    linked: bool
-    why: str = ""
-
-
 class Ear:
     """Hears boxes. ``dropped`` counts what found no place in line; ``wake`` is called when the line was empty."""
 
@@ -77,7 +51,7 @@ class Ear:
         self._access, self._wake = access, wake
         self._filters = filters(shards)
         self._echo = f"edgefleet/{MAJOR}/echo/{access.client_id}"
-        self._line: deque[Heard | Echo | Linked] = deque()
+        self._line: deque[Sound] = deque()
         self._client: paho.Client | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ear", daemon=True)
@@ -92,7 +66,7 @@ class Ear:
         self._stopping.set()
         self._thread.join(within)
 
-    def take(self, most: int = 10_000) -> Sequence[Heard | Echo | Linked]:
+    def take(self, most: int = 10_000) -> Sequence[Sound]:
         """Return the oldest that wait, in the order in which they came."""
         line = self._line
         return [line.popleft() for _ in range(min(most, len(line)))]
@@ -168,7 +142,7 @@ class Ear:
         else:
             self.dropped += 1
 
-    def _put(self, item: Heard | Echo | Linked) -> None:
+    def _put(self, item: Sound) -> None:
         self._line.append(item)
         if len(self._line) == 1:
             self._wake()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cloud.ingest import mqtt
-from cloud.ingest.mqtt import Access, Ear, Echo, Heard, Linked
+from cloud.ingest.heard import Echo, Heard, Linked, Sound
+from cloud.ingest.mqtt import Access, Ear
 from edgeagent.wire import Address, Channel, shard, topic
 from tests.contract.plainbroker import ENOUGH, MOSQUITTO, PlainBroker, until
 
@@ -27,10 +28,10 @@ class Listener:
     def __init__(self, broker: PlainBroker, name: str, shards: range | tuple[int, ...]) -> None:
         self.woken = threading.Event()
         self.ear = Ear(Access("127.0.0.1", broker.port, name), shards, self.woken.set)
-        self.got: list[Heard | Echo | Linked] = []
+        self.got: list[Sound] = []
         self.ear.start()
 
-    def waits(self, right: Callable[[Heard | Echo | Linked], bool], what: str) -> None:
+    def waits(self, right: Callable[[Sound], bool], what: str) -> None:
         """Wait for one thing that was not there before."""
         deadline = time.monotonic() + ENOUGH
         while True:

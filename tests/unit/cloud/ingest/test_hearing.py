@@ -6,8 +6,9 @@ from itertools import count
 import pytest
 
 from cloud.fleet.detector import Question
+from cloud.fleet.record import Remembered
 from cloud.fleet.verdict import Reason
-from cloud.ingest.hearing import MOST_ASKED, Asked, Hearing, Remembered
+from cloud.ingest.hearing import MOST_ASKED, Asked, Hearing
 from edgeagent.happening import Happening
 from edgeagent.wire import Address, Answer, Beat, Birth, Event, Finding
 
@@ -268,7 +269,9 @@ def test_a_box_that_fell_while_nobody_listened_is_told() -> None:
 
 def test_a_retained_birth_of_a_box_proves_nothing() -> None:
     fleet = Fleet(1, 1)
-    fleet.say(fleet.boxes[0], Birth(boot=BOOT, session=1, seq=0, site="tc-0", box="tc-0-scan-0"), retained=True)
+    for lan in ("10.0.0.1", "10.0.0.2"):
+        birth = Birth(boot=BOOT, session=1, seq=0, site="tc-0", box="tc-0-scan-0", lan=(lan,))
+        fleet.say(fleet.boxes[0], birth, retained=True)
     assert fleet.hearing.unheard == {"tc-0-scan-0"}
     fleet.silent.update(fleet.boxes)
     assert fleet.run(60).wrong() == ["BoxSilent tc-0/tc-0-scan-0"]
