@@ -106,7 +106,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One thing to tell: the alert as it is after it."""
+    """One thing to tell, and the alert as people then know it."""
 
     alert: Alert
     occasion: Occasion
@@ -137,7 +137,7 @@ def step(book: Book, observed: Observed, now: datetime) -> Step:
             continue
         gatherings[sort] = gathering
         told = [Announcement(_told(alerts[key], occasion, now), occasion) for key, occasion in several]
-        alerts.update({one.alert.concern.key: one.alert for one in told})
+        alerts.update({one.alert.concern.key: _kept(one) for one in told})
         messages.append(tuple(told))
     return Step(Book(alerts, gatherings), tuple(messages))
 
@@ -268,9 +268,17 @@ def _told(alert: Alert, occasion: Occasion, now: datetime) -> Alert:
         case Occasion.REPEATED:
             return replace(told, repeats=told.repeats + 1)
         case Occasion.RESOLVED:
-            return replace(told, fired=None, onsets=() if told.flapping else told.onsets, flapping=False)
+            return told
         case never:
             assert_never(never)
+
+
+def _kept(told: Announcement) -> Alert:
+    """Return the alert as it is remembered: after its end only for how often it came."""
+    alert = told.alert
+    if told.occasion is not Occasion.RESOLVED:
+        return alert
+    return replace(alert, fired=None, onsets=() if alert.flapping else alert.onsets, flapping=False)
 
 
 def dump(book: Book) -> bytes:

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Field
 from cloud.fleet.resource import (
     NAME_SPELLED,
     SOMEBODY_SPELLED,
-    ZONE_SPELLED,
     LabelKey,
     Name,
     Part,
@@ -21,7 +20,8 @@ from cloud.fleet.resource import (
     levels,
     one_per,
 )
-from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, TimeOfDay, shortened
+from cloud.fleet.scalars import Duration, IntOrPercent, Share, Spelled, shortened
+from cloud.fleet.window import Window
 from cloud.rollout import rules
 
 AgeOrder = tuple[datetime, str]  # when a release was created, and its name: older ones first
@@ -62,18 +62,6 @@ class Abort(StrEnum):
 
     HALT = "Halt"  # leave every box as it is
     ROLLBACK = "Rollback"  # take every box back
-
-
-class Day(StrEnum):
-    """A day of the week."""
-
-    MON = "Mon"
-    TUE = "Tue"
-    WED = "Wed"
-    THU = "Thu"
-    FRI = "Fri"
-    SAT = "Sat"
-    SUN = "Sun"
 
 
 class EnvVar(Part):
@@ -224,32 +212,6 @@ class Budget(Part):
     ] = Share(1)
 
     rules = rules.BUDGET
-
-
-class Window(Part):
-    """When a cutover may start."""
-
-    days: Annotated[
-        tuple[Day, ...],
-        Field(
-            max_length=7,
-            description="Days on which the window opens; empty: every day.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ] = ()
-    from_: Annotated[TimeOfDay, Field(alias="from", description="Opening time, for example 22:00.")]
-    to: Annotated[TimeOfDay, Field(description="Closing time; at or before `from`, it closes on the next day.")]
-    tz: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=64,
-            description="IANA time zone, or `Site` for the time zone of each site.",
-        ),
-        ZONE_SPELLED,
-    ] = "Site"
-
-    rules = rules.WINDOW
 
 
 class HealthGate(Part):

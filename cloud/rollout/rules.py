@@ -36,15 +36,6 @@ BUDGET: Final = (
     ),
 )
 
-WINDOW: Final = (
-    Rule(
-        "self.from != self.to",
-        "must differ from `from`: for a whole day leave windows out, else write a later or earlier time",
-        lambda window: window.from_ != window.to,
-        ".to",
-    ),
-)
-
 HEALTH: Final = (
     Rule(
         f"{cel_seconds('self.readyFor')} < {cel_seconds('self.timeout')}",

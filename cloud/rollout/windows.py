@@ -1,17 +1,12 @@
 """When a cutover may start at a site."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from cloud.fleet.site import zone_of
-from cloud.rollout.release import Day, Window
-
-SITE_ZONE: Final = "Site"
-_DAYS: Final = tuple(Day)
-_LOOK_AHEAD: Final = timedelta(days=15)  # a change of the clock may swallow a weekly window: two weeks and a day
+from cloud.fleet.window import SITE_ZONE, Window, occurrences
 
 
 class NoZone(Exception):  # noqa: N818 - it states what the site lacks
@@ -42,7 +37,7 @@ def next_start(
     starts = [
         max(opens, now)
         for window, zone in told
-        for opens, closes in _occurrences(window, zone, now)
+        for opens, closes in occurrences(window, zone, now)
         if max(opens, now) + needs <= closes
     ]
     return min(starts, default=None)
@@ -68,27 +63,6 @@ def sites_without_zone(windows: tuple[Window, ...], sites: set[str], zones: Mapp
 
 def _zone(window: Window, site_zone: ZoneInfo | None) -> ZoneInfo | None:
     return site_zone if window.tz == SITE_ZONE else zone_of(window.tz)
-
-
-def _occurrences(window: Window, zone: ZoneInfo, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield opening and closing time, in UTC, of each time the window is open from yesterday on."""
-    today = now.astimezone(zone).date()
-    for offset in range(-1, _LOOK_AHEAD.days + 1):
-        day = today + timedelta(days=offset)
-        if window.days and _DAYS[day.weekday()] not in window.days:
-            continue
-        yield _moment(day, window, zone), _moment(day, window, zone, closing=True)
-
-
-def _moment(day: date, window: Window, zone: ZoneInfo, *, closing: bool = False) -> datetime:
-    at = window.to if closing else window.from_
-    if closing and window.to <= window.from_:
-        day += timedelta(days=1)
-    moment = datetime.combine(day, at, tzinfo=zone)
-    skipped = moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None)
-    if closing and skipped:  # the clocks jump over that time: rather closed early than late
-        moment = moment.replace(fold=1)
-    return moment.astimezone(UTC)
 
 
 def _length(window: Window) -> timedelta:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
+from cloud.fleet.window import Window
 from cloud.rollout.actions import Move, Plan
-from cloud.rollout.release import Release, Window
+from cloud.rollout.release import Release
 from cloud.rollout.status import OVER, Counts, Phase, ReleaseStatus, StagePhase
 from tests.unit.cloud.rollout.world import MINUTE, SECOND, Node, World
 

@@ -13,7 +13,8 @@ from cloud.fleet.box import BoxSpec
 from cloud.fleet.resource import Part
 from cloud.fleet.scalars import parse_duration
 from cloud.fleet.site import SiteSpec
-from cloud.rollout.release import Abort, Cutover, Day, FailureAction, OfflinePolicy, ReleaseSpec, Targets
+from cloud.fleet.window import Day
+from cloud.rollout.release import Abort, Cutover, FailureAction, OfflinePolicy, ReleaseSpec, Targets
 from tests.resources import FULL, LONG_WORD, SCAN, TEMPLATE, Json, box, release, site
 
 SPECS: dict[str, type[Part]] = {"EdgeRelease": ReleaseSpec, "EdgeSite": SiteSpec, "EdgeBox": BoxSpec}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.rollout.release import Window
+from cloud.fleet.window import Window
 from cloud.rollout.windows import NoZone, OddZone, never_fits, next_start, sites_without_zone, zone_problems
 from tests.unit.cloud.rollout.laws import is_open
 from tests.unit.cloud.rollout.scripts import ZONES
