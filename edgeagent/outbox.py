@@ -112,7 +112,7 @@ class Outbox:
     session: int = 0  # 0: no link
     seq: int = 0  # of the next message
     roster: int = 0  # births of this session
-    told: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # the parts that the newest birth names
+    told: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # parts that the newest birth names; None: tell anew
     held: Mapping[int, Untold] = field(default_factory=lambda: MappingProxyType({}))  # by token, oldest first
     backlog: int = 0  # token of the parcel of old things that is on its way; 0: none
     next_token: int = 1
@@ -140,7 +140,7 @@ def session_at(now: Now) -> int:
 
 def connected(outbox: Outbox, session: int, vitals: Vitals, now: Now) -> Step:
     """Open a session: what the box is, then that it lives."""
-    fresh = replace(outbox, session=session, seq=0, roster=0, told=((), ()), backlog=0)
+    fresh = replace(outbox, session=session, seq=0, roster=0, told=None, backlog=0)
     born = _announced(fresh, vitals, now)
     return _and_then(born, beaten(born.outbox, vitals, now))
 
@@ -154,7 +154,7 @@ def beaten(outbox: Outbox, vitals: Vitals, now: Now) -> Step:
     """Say that the box lives; first what it is, where that has changed. Nothing while there is no link."""
     if not outbox.session:
         return Step(outbox)
-    if outbox.roster and vitals.parts == outbox.told:
+    if vitals.parts == outbox.told:
         return _beat(outbox, vitals)
     born = _announced(outbox, vitals, now)
     return _and_then(born, _beat(born.outbox, vitals))
@@ -210,6 +210,21 @@ def caught_up(outbox: Outbox, oldest: tuple[Untold, ...], now: Now, left: int, d
             kept = kept[: len(kept) // 2]  # one alone always fits: see short and few
             continue
         return replace(step, outbox=replace(step.outbox, backlog=outbox.next_token)), len(kept)
+
+
+def redrawn(outbox: Outbox, portrait: Portrait) -> Outbox:
+    """Note that the box is another one now; the next beat is preceded by a birth that says so."""
+    return replace(outbox, portrait=portrait, told=None)
+
+
+def farewell(outbox: Outbox, why: str, now: Now) -> Step:
+    """Take leave: the event for whoever listens, and the last birth for whoever comes later."""
+    said = happened(outbox, Happening.GOODBYE, now, details={"why": why})
+    if not outbox.session:
+        return said
+    gone = _birth(outbox.portrait, outbox.session, said.outbox.seq, outbox.roster, dead=True)
+    gone = msgspec.structs.replace(gone, planned=True, at=now.at)
+    return _and_then(said, _sent(said.outbox, Channel.BIRTH, gone, token=said.outbox.next_token))
 
 
 def acknowledged(outbox: Outbox, token: int) -> tuple[Outbox, bool]:

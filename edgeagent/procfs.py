@@ -27,6 +27,28 @@ def read_facts(gpus: tuple[Gpu, ...] | None, root: Path = Path("/")) -> Facts:
     )
 
 
+def boot_id() -> str:
+    """Return 16 hex digits that the kernel chose when it started; zeros if it does not say."""
+    return _text(Path("/proc/sys/kernel/random/boot_id")).replace("-", "")[:16] or "0" * 16
+
+
+def load() -> float:
+    """Return the mean number of running processes over a minute, for each core."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+def figures(root: Path = Path("/")) -> dict[str, float]:
+    """Return figures of the machine under the names that node_exporter gives them."""
+    found = {"node_load1": os.getloadavg()[0]}
+    wanted = {"MemTotal": "node_memory_MemTotal_bytes", "MemAvailable": "node_memory_MemAvailable_bytes"}
+    for line in _text(root / "proc/meminfo").splitlines():
+        name, _, value = line.partition(":")
+        if name in wanted and value.split() and value.split()[0].isdigit():
+            found[wanted[name]] = float(value.split()[0]) * 1024
+    found["node_filesystem_avail_bytes"] = float(_disk_free(root))
+    return found
+
+
 def has_gpu_driver(root: Path = Path("/")) -> bool:
     """Tell whether a GPU driver is loaded; without one there is nothing to ask."""
     return (root / "proc/driver/nvidia/version").exists()

@@ -5,9 +5,8 @@ monitor hears all boxes of a site. A box names its boot (16 hex digits of the ke
 milliseconds of that boot at which the box connected: grows without a disk to remember it) and counts its messages, so
 that the order of what it said is known in whatever order it arrives. The will is the birth of its session, ``dead``.
 
-Unknown fields and unknown letters are ignored: a box may be newer than the cloud by a minor version. Another major
-version is another topic. Beats are arrays and states are single letters, for a beat goes out every second: 54 bytes
-for a box with two workloads.
+Unknown fields and letters are ignored: a box may be newer than the cloud. Another major version is another topic.
+Beats are arrays and states are letters, for a beat goes out every second: 54 bytes for a box with two workloads.
 """
 
 import re
@@ -112,7 +111,8 @@ class Birth(Struct, frozen=True, omit_defaults=True, kw_only=True):
     seq: Count
     site: Word
     box: Word
-    dead: bool = False  # true: this is the will
+    dead: bool = False  # true: the will, or the last word of a box that stops
+    planned: bool = False  # true: it stops on purpose; nobody needs to be told
     roster: Count = 1
     version: Text = ""  # of the agent
     period: Annotated[float, Meta(ge=0.05, le=3600)] = 1.0  # seconds between beats

@@ -94,9 +94,12 @@ def _second_hand(life: Life | None, birth: Birth, now: float) -> Absorbed:
     """The broker speaks for the box: a will, or a birth that it has kept. Neither proves that the box lives."""
     if life is None:
         life = recall(birth.boot, birth.session, now, (birth.lan, birth.port))
-        return Absorbed(replace(life, period=birth.period, will=now if birth.dead else None), news=not birth.dead)
+        life = replace(life, period=birth.period, will=now if birth.dead else None, goodbye=birth.planned)
+        return Absorbed(life, news=not birth.dead)
     if (birth.boot, birth.session) != (life.boot, life.session):
         return Absorbed(life, news=False)
+    if birth.planned:
+        return Absorbed(replace(life, goodbye=True, will=None), news=False)
     if birth.dead:
         return Absorbed(life if life.will is not None or life.goodbye else replace(life, will=now), news=False)
     return Absorbed(replace(life, period=birth.period, lan=birth.lan, port=birth.port), news=True)

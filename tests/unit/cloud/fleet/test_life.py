@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cloud.fleet import life as lives
 from cloud.fleet.life import RETURN, Life, Said, absorb, recall
@@ -97,6 +98,13 @@ def test_a_box_that_took_leave_has_no_will_and_is_back_with_its_next_session() -
     life = after([birth(), event(1, Happening.GOODBYE)])
     assert (life.goodbye, absorb(life, birth(dead=True), 102.0).life.will) == (True, None)
     assert not after([birth(2)], life, 110.0).goodbye
+
+
+def test_a_box_that_left_before_we_listened_is_not_missed() -> None:
+    last = replace(birth(dead=True), planned=True)
+    assert absorb(None, last, 100.0, retained=True).life.goodbye
+    left = absorb(after([birth()]), last, 101.0)
+    assert (left.life.goodbye, left.life.will, left.news) == (True, None, False)
 
 
 @pytest.mark.parametrize("dead", [True, False])
