@@ -65,7 +65,8 @@ PURE_ALONE = (
 )
 PURE_LIBRARIES = frozenset(
     "abc base64 bisect collections copy csv dataclasses datetime decimal difflib enum fnmatch fractions functools "
-    "hashlib heapq ipaddress itertools json math operator re statistics string textwrap tomllib types typing zlib zoneinfo "
+    "hashlib heapq ipaddress itertools json math operator re statistics string textwrap tomllib types typing zlib "
+    "zoneinfo "
     "msgspec pydantic pydantic_core".split()
 )
 PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole
