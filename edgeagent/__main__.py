@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgeagent.facts import Facts, problems, size
-from edgeagent.nvml import read_gpus
+from edgeagent.gpureader import read_gpus
 from edgeagent.procfs import has_gpu_driver, read_facts
 
 _EXAMPLES = """examples:
