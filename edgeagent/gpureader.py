@@ -31,6 +31,11 @@ class Reader:
         """Return the descriptor that has something to read when there are answers."""
         return self._child.fileno()
 
+    @property
+    def pid(self) -> int:
+        """The process that asks; 0: there is none now."""
+        return self._child.pid
+
     def readings(self, now: float) -> Iterator[Reading]:
         """Yield the answers since the last time; to be called every second. ``now`` in seconds that never jump."""
         if self._driver is None or now >= self._looked + LOOK_EVERY:

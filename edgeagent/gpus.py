@@ -42,6 +42,8 @@ class Known:
     """A GPU that was seen in this boot."""
 
     index: int
+    pci: str  # as the log has it
+    name: str
     seen: Seen  # as the newest answer has it
     health: Health | None = None  # as the newest answer to that question has it
     figures: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -85,13 +87,13 @@ def read(gpus: Gpus, reading: Reading, now: float) -> Gpus:
     """Take in an answer of the driver."""
     if reading.error:
         return replace(gpus, error=reading.error)
-    known = {
-        uuid: replace(one, seen=msgspec.structs.replace(one.seen, answer=_GONE)) for uuid, one in gpus.known.items()
-    }
+    known = dict(gpus.known)
     for seen in reading.gpus:
         if seen.uuid and (seen.uuid in known or len(known) < MOST):
             known[seen.uuid] = _seen(known, seen, now)
-    over = {pci_address(one.pci) for one in reading.gpus if one.uuid and _over(gpus, one, reading.session, now)}
+    for uuid in known.keys() - {seen.uuid for seen in reading.gpus}:
+        known[uuid] = replace(known[uuid], seen=msgspec.structs.replace(known[uuid].seen, answer=_GONE))
+    over = {known[seen.uuid].pci for seen in reading.gpus if seen.uuid in known and _over(gpus, seen, reading, now)}
     return replace(
         gpus, known=known, heard=now, error="", unreachable=sum(not one.uuid for one in reading.gpus),
         faults={pci: fault for pci, fault in gpus.faults.items() if pci not in over},
@@ -99,22 +101,25 @@ def read(gpus: Gpus, reading: Reading, now: float) -> Gpus:
 
 
 def _seen(known: Mapping[str, Known], seen: Seen, now: float) -> Known:
-    before = known.get(seen.uuid) or Known(_place({one.index for one in known.values()}, seen.index), seen)
+    before = known.get(seen.uuid)
+    if before is None:
+        index = _place({one.index for one in known.values()}, seen.index)
+        before = Known(index, pci_address(seen.pci), seen.name, seen)
     if seen.health is None:
-        return replace(before, seen=seen)
-    return Known(before.index, seen, seen.health, seen.figures, now)
+        return before if before.seen == seen else replace(before, seen=seen)
+    return replace(before, seen=seen, health=seen.health, figures=seen.figures, measured=now)
 
 
 def _place(taken: set[int], wanted: int) -> int:
     return wanted if wanted not in taken else next(index for index in range(MOST) if index not in taken)
 
 
-def _over(gpus: Gpus, seen: Seen, session: float, now: float) -> bool:
-    fault = gpus.faults.get(pci_address(seen.pci))
+def _over(gpus: Gpus, seen: Seen, reading: Reading, now: float) -> bool:
+    fault = gpus.faults.get(pci_address(seen.pci)) if gpus.faults else None
     if fault is None or seen.answer != OK:
         return False
     if fault.state is GpuState.LOST:
-        return session > fault.at
+        return reading.session > fault.at
     return seen.health is not None and seen.health.action == 0 and now >= fault.at + SETTLED
 
 
@@ -127,7 +132,7 @@ def reported(gpus: Gpus, xid: Xid, now: float, *, old: bool = False) -> tuple[Gp
     key = replace(xid, text="")
     if old or key in lately or len(lately) >= MOST:
         return replace(gpus, xids=lately), ()
-    known = next((one for one in gpus.known.values() if pci_address(one.seen.pci) == xid.pci), None)
+    known = next((one for one in gpus.known.values() if one.pci == xid.pci), None)
     part = str(known.index) if known else ""
     told = Happened(Happening.XID, part, {"xid": str(xid.number), "text": xid.text, "pci": xid.pci})
     return replace(gpus, xids={**lately, key: now}), (told,)
@@ -168,21 +173,18 @@ def metrics(gpus: Gpus, now: float) -> Mapping[str, float]:
         one for one in gpus.known.values() if one.measured and now < one.measured + FRESH and one.seen.answer == OK
     ]
     figures = {f"{name}:{one.index}": value for one in fresh for name, value in one.figures.items()}
-    xids = {
-        f"DCGM_FI_DEV_XID_ERRORS:{one.index}": float(gpus.last.get(pci_address(one.seen.pci), 0))
-        for one in gpus.known.values()
-    }
+    xids = {f"DCGM_FI_DEV_XID_ERRORS:{one.index}": float(gpus.last.get(one.pci, 0)) for one in gpus.known.values()}
     return figures | xids
 
 
 def _judged(gpus: Gpus, now: float) -> Iterator[tuple[int, str, Verdict]]:
     by_index = {one.index: one for one in gpus.known.values()}
-    addresses = {pci_address(one.seen.pci) for one in by_index.values()}
+    addresses = {one.pci for one in by_index.values()}
     strange = [fault for pci, fault in sorted(gpus.faults.items()) if pci not in addresses]
     names = set[str]()
     for index in range(_places(gpus, len(strange), now)):
         known = by_index.get(index)
-        name = _name(index, known.seen.name if known else "", names)
+        name = _name(index, known.name if known else "", names)
         names.add(name)
         yield index, name, _verdict(gpus, known, now) if known else _vacant(gpus, strange)
 
@@ -218,7 +220,7 @@ def _verdict(gpus: Gpus, known: Known, now: float) -> Verdict:
 
 def _objections(gpus: Gpus, known: Known, now: float) -> Iterator[Verdict]:
     """Yield what speaks against a GPU, the gravest first."""
-    fault, answer = gpus.faults.get(pci_address(known.seen.pci)), known.seen.answer
+    fault, answer = gpus.faults.get(known.pci), known.seen.answer
     if fault and fault.state is GpuState.LOST:
         yield _named(fault)
     if answer in _LOST:

@@ -200,14 +200,17 @@ def main() -> int:
     if code:
         return refused(began, library.words(code), 1)
     devices = [Device(library, index) for index in range(count)]
-    asked, measured = select.poll(), began - FIGURES_EVERY
+    asked, measured, line = select.poll(), began - FIGURES_EVERY, b""
+    before: list[dict[str, Any]] | None = None
     asked.register(sys.stdin.fileno(), select.POLLIN)
     while True:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         closely = now >= measured + FIGURES_EVERY
         measured = now if closely else measured
         seen = [device.look(closely=closely) for device in devices]
-        tell({"session": began, "gpus": seen})
+        if seen != before:
+            before, line = seen, written({"session": began, "gpus": seen})
+        tell(line)
         if not devices:
             return NOTHING_HERE
         if counted(library) != (0, count) or asked.poll(PERIOD * 1000):
@@ -225,13 +228,18 @@ def counted(library: Library) -> tuple[int, int]:
 
 def refused(session: float, why: str, status: int) -> int:
     """Say why there is no answer; returns the exit status."""
-    tell({"session": session, "error": why})
+    tell(written({"session": session, "error": why}))
     return status
 
 
-def tell(reading: dict[str, Any]) -> None:
+def written(reading: dict[str, Any]) -> bytes:
+    """Return an answer as a line."""
+    return json.dumps(reading).encode() + b"\n"
+
+
+def tell(line: bytes) -> None:
     """Write a line at once."""
-    os.write(sys.stdout.fileno(), json.dumps(reading).encode() + b"\n")
+    os.write(sys.stdout.fileno(), line)
 
 
 def end_with(parent: int) -> None:

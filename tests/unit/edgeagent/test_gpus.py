@@ -126,6 +126,11 @@ def test_a_gpu_that_the_driver_has_lost_is_lost_also_while_the_driver_is_silent(
     assert box.later(60).letters == [LOST, UNKNOWN]
 
 
+def test_a_lost_gpu_that_has_forgotten_its_name_keeps_it() -> None:
+    box = two().later(1, gpu(0, answer="lost", name=""), gpu(1))
+    assert list(states(box.gpus, box.now)) == ["NVIDIA L4", "NVIDIA L4 (1)"]
+
+
 def test_a_gpu_that_answers_strangely_is_unknown_and_one_that_wants_a_reset_is_failing() -> None:
     assert two().later(1, gpu(0, answer="Unknown Error"), gpu(1, answer="reset required")).letters == [UNKNOWN, FAILING]
 
