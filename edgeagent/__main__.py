@@ -1,8 +1,10 @@
-"""The program on a box: ``edgeagent facts`` tells what the box is and what keeps it from serving."""
+"""The program on a box: ``edgeagent run`` tells the cloud how it is, ``edgeagent facts`` tells people."""
 
 import argparse
 import json
+import logging
 import os
+import signal
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,13 +13,18 @@ from pathlib import Path
 from edgeagent.facts import Facts, problems, size
 from edgeagent.gpureader import read_gpus
 from edgeagent.procfs import has_gpu_driver, read_facts
+from edgeagent.senses import Senses
+from edgeagent.service import Service, clock
+from edgeagent.settings import SettingsError, read
 
+_CONFIG = Path("/etc/edgeagent/agent.toml")
 _EXAMPLES = """examples:
+  edgeagent run                    tell the cloud how this box is, until SIGTERM
   edgeagent facts                  what this box is, for people
   edgeagent facts --output json    the same for programs
   edgeagent facts --root /host     from a container that has the host mounted there
 
-exit status: 0 the box can serve, 1 something keeps it from serving, 2 wrong usage"""
+exit status: 0 done or the box can serve, 1 something keeps it from serving, 2 wrong usage or settings"""
 
 
 def main() -> None:
@@ -26,9 +33,29 @@ def main() -> None:
     options = parser.parse_args()
     if not options.root.is_dir():
         parser.error(f"--root {options.root} is no folder: name the one where the host's file system is mounted")
-    facts = read_facts(read_gpus() if has_gpu_driver(options.root) else (), options.root)
+    if options.command == "run":
+        _run(options.config, options.root, parser)
+    else:
+        _facts(options.root, options.output)
+
+
+def _run(config: Path, root: Path, parser: argparse.ArgumentParser) -> None:
+    """Be the agent until a signal."""
+    try:
+        settings = read(config.read_text())
+    except (OSError, UnicodeDecodeError, SettingsError) as wrong:
+        parser.error(f"{config}: {wrong}; edgeagent enrol writes this file")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    service = Service(settings, Senses(root, clock()))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: service.stop(signal.Signals(number).name))
+    service.run()
+
+
+def _facts(root: Path, form: str) -> None:
+    facts = read_facts(read_gpus() if has_gpu_driver(root) else (), root)
     objections = problems(facts)
-    if options.output == "json":
+    if form == "json":
         told = json.dumps({**asdict(facts), "problems": list(objections)}, indent=2)
     else:
         told = "\n".join([*_lines(facts), *(f"✕ {objection}" for objection in objections)])
@@ -60,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     facts = commands.add_parser("facts", help="what this box is, and what keeps it from serving in a fleet")
     facts.add_argument("--output", choices=("text", "json"), default="text", help="for people or for programs")
-    facts.add_argument("--root", type=Path, default=Path("/"), help="where the host's file system is mounted")
+    run = commands.add_parser("run", help="tell the cloud how this box is, until SIGTERM")
+    run.add_argument("--config", type=Path, default=_CONFIG, help="settings (default: %(default)s)")
+    for command in (run, facts):
+        command.add_argument("--root", type=Path, default=Path("/"), help="where the host's file system is mounted")
     return parser
 
 

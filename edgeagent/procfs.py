@@ -1,5 +1,6 @@
 """Reads the machine: /proc, the file system, sockets. Nothing raises: what cannot be read is told as absent."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -20,7 +21,7 @@ def read_facts(gpus: tuple[Gpu, ...] | None, root: Path = Path("/")) -> Facts:
         boot_id=_text(root / "proc/sys/kernel/random/boot_id"),
         cores=len(os.sched_getaffinity(0)),
         memory=_memory(_text(root / "proc/meminfo")),
-        disk_free=_disk_free(root),
+        disk_free=disk_free(root),
         edgecore=any(_text(name) == "edgecore" for name in _processes(root)),
         container_runtime=next((f"/{name}" for name in _SOCKETS if (root / name).is_socket()), ""),
         gpus=gpus,
@@ -45,8 +46,17 @@ def figures(root: Path = Path("/")) -> dict[str, float]:
         name, _, value = line.partition(":")
         if name in wanted and value.split() and value.split()[0].isdigit():
             found[wanted[name]] = float(value.split()[0]) * 1024
-    found["node_filesystem_avail_bytes"] = float(_disk_free(root))
+    found["node_filesystem_avail_bytes"] = float(disk_free(root))
     return found
+
+
+def disk_free(root: Path = Path("/")) -> int:
+    """Return the bytes that are free where images are kept; 0 if that cannot be told."""
+    for name in _IMAGES:
+        if (root / name).is_dir():
+            with contextlib.suppress(OSError):
+                return shutil.disk_usage(root / name).free
+    return 0
 
 
 def has_gpu_driver(root: Path = Path("/")) -> bool:
@@ -68,13 +78,6 @@ def _memory(meminfo: str) -> int:
         if name == "MemTotal":
             number = value.split()[0] if value.split() else ""
             return int(number) * 1024 if number.isdigit() else 0
-    return 0
-
-
-def _disk_free(root: Path) -> int:
-    for name in _IMAGES:
-        if (root / name).is_dir():
-            return shutil.disk_usage(root / name).free
     return 0
 
 

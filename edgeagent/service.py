@@ -48,7 +48,7 @@ class Sensors(Protocol):
         """Return how the box is, and what has happened since the last look."""
         ...
 
-    def figures(self) -> dict[str, float]:
+    def figures(self, now: Now) -> dict[str, float]:
         """Return the figures of the box, by their names."""
         ...
 
@@ -93,7 +93,7 @@ class Service:
         _notify("READY=1")
         try:
             while not self._stopping.is_set():
-                now = _now()
+                now = clock()
                 wait = min(LOOK_EVERY, max(0.0, self._pulse.due - now.elapsed)) if self._linked else LOOK_EVERY
                 self._woken.wait(wait)
                 self._woken.clear()
@@ -117,7 +117,7 @@ class Service:
             found, self._found = self._found, []
         for nonce, finding in found:
             self._do(pulse.answered(self._pulse, nonce, finding))
-        now = _now()
+        now = clock()
         vitals, happened = self._sensors.look(now)
         for one in happened:
             self._do(pulse.happened(self._pulse, one, now))
@@ -127,13 +127,13 @@ class Service:
             _notify("WATCHDOG=1")
             self._catch_up(now)
         if now.elapsed >= self._pulse.figures:
-            self._do(pulse.measured(self._pulse, self._sensors.figures(), now))
+            self._do(pulse.measured(self._pulse, self._sensors.figures(now), now))
 
     def _take(self, told: Told) -> None:
         match told:
             case Connected(session):
                 log.info("connected: session %d", session)
-                self._do(pulse.opened(self._pulse, session, _now()))
+                self._do(pulse.opened(self._pulse, session, clock()))
             case Lost(session, why):
                 log.warning("the link is lost: %s", why)
                 self._sent_old = 0
@@ -149,7 +149,7 @@ class Service:
 
     def _receive(self, name: str, payload: bytes) -> None:
         config = self._pulse.config
-        move, ask = pulse.received(self._pulse, name, payload, _now())
+        move, ask = pulse.received(self._pulse, name, payload, clock())
         self._do(move)
         if self._pulse.config is not config:
             self._sensors.configure(self._pulse.config)
@@ -184,7 +184,7 @@ class Service:
     def _leave(self) -> None:
         """Say that we stop on purpose, and wait a moment until that has arrived."""
         log.info("stopping: %s", self._why)
-        self._do(pulse.left(self._pulse, self._why, _now()))
+        self._do(pulse.left(self._pulse, self._why, clock()))
         deadline = time.monotonic() + LEAVE_WITHIN
         while self._linked and self._pulse.outbox.held and (wait := deadline - time.monotonic()) > 0:
             self._woken.wait(wait)
@@ -194,11 +194,12 @@ class Service:
 
     def _opening(self) -> tuple[int, Parcel]:
         """Of the uplink's thread: every session has a will of its own."""
-        session = session_at(_now())
+        session = session_at(clock())
         return session, will(self._pulse.outbox.portrait, session)
 
 
-def _now() -> Now:
+def clock() -> Now:
+    """Read the two clocks of the box."""
     return Now(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 

@@ -41,6 +41,7 @@ TECHNOLOGY = {
     "scrape": "asks workloads for their counters",
     "spool": "keeps on disk what could not be sent",
     "lan": "probes other boxes of the site",
+    "senses": "composition: all that sees the box",
     "service": "composition: the agent's loop, by the clock",
     "__main__": "composition: the command line",
     "terminal": "writes to the terminal",
