@@ -94,7 +94,11 @@ class Hearing:
         return self._roles
 
     def __len__(self) -> int:
-        return len(self._charts)
+        return sum(len(place.lives) for place in self._places.values())
+
+    def addresses(self) -> Iterator[Address]:
+        """Yield the boxes that we know."""
+        return (Address(name, box) for name, place in self._places.items() for box in place.lives)
 
     def restore(self, known: Iterable[Remembered], clock: float, at: float) -> None:
         """Take in what was known before we started."""
