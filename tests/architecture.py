@@ -30,6 +30,7 @@ TECHNOLOGY = {
     "leadership": "composition: asks the cluster who leads, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
     "mqtt": "talks to the broker",
+    "courier": "composition: a thread that sends, and sends again",
     "http": "posts to a chat service",
     "smtp": "hands mail to a mail server",
     "procfs": "reads the machine",

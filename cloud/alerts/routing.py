@@ -28,7 +28,7 @@ Zones: TypeAlias = Mapping[str, ZoneInfo]
 """Time zones of sites."""
 
 
-class Receiver(Part):
+class Receiver(Part, extra="forbid"):
     """Somebody who is told, over one or more channels."""
 
     name: Annotated[Name, Field(description="Of the person, group or shift.")]
@@ -48,7 +48,7 @@ class Receiver(Part):
     ] = 0
 
 
-class Silence(Part):
+class Silence(Part, extra="forbid"):
     """What nobody is told of: for planned work, or because it is known."""
 
     why: Annotated[str, Field(min_length=1, max_length=256, description="For whoever wonders.")]
