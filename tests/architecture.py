@@ -68,9 +68,9 @@ PURE_ALONE = (
     "simulator/world.py",
 )
 PURE_LIBRARIES = frozenset(
-    "abc base64 bisect collections copy csv dataclasses datetime decimal difflib enum fnmatch fractions functools "
-    "hashlib heapq ipaddress itertools json math operator re statistics string textwrap tomllib types typing zlib "
-    "zoneinfo "
+    "abc base64 bisect collections copy csv dataclasses datetime decimal difflib email enum fnmatch fractions "
+    "functools hashlib heapq hmac ipaddress itertools json math operator re statistics string textwrap tomllib types "
+    "typing zlib zoneinfo "
     "msgspec pydantic pydantic_core".split()
 )
 PURE_NAMES = frozenset({"sys.intern"})  # out of modules that are not pure as a whole
