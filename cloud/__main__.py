@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloud import depth
-from cloud.cli import control, crds, doctor, operator, output, plan, releases, sites, why
+from cloud.cli import control, crds, doctor, monitor, operator, output, plan, releases, sites, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
 from cloud.fleet.errors import SpecError, Unavailable
@@ -62,6 +62,7 @@ for command in (
     control.rollback,
     control.halt,
     operator.operator,
+    monitor.monitor,
     doctor.doctor,
     crds.crds,
     version,

@@ -1,7 +1,6 @@
 """The operator's process: settings, access, kopf, and how it ends."""
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ import kopf
 import structlog
 from prometheus_client import start_http_server
 
-from cloud import depth
+from cloud import depth, logs
 from cloud.fleet.errors import SpecError
 from cloud.rollout.cluster import Missing
 from cloud.rollout.connectivity import NodeReady
@@ -36,7 +35,7 @@ log = structlog.get_logger("operator")
 
 def run(settings: OperatorSettings) -> int:
     """Run until a signal, or until only a fresh process helps; return the exit code. Raises SpecError."""
-    set_up_logging(settings.log_level)
+    quiet(logs.set_up(settings.log_level))
     if not depth.reads_all():
         log.warning("ShallowPython", message=_SHALLOW)
     configuration = access()
@@ -161,22 +160,4 @@ def _credentials(configuration: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - a
         token=header.removeprefix("Bearer ") if header else None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
-    )
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error: JSON lines for machines, text on a terminal."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
-    quiet(number)
-    style = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            style,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -1,6 +1,8 @@
 """Settings of the cloud's processes: from the environment, all problems reported at once, at start."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,13 +60,55 @@ class OperatorSettings(BaseSettings):
     ] = "info"
 
 
+class MonitorSettings(BaseSettings):
+    """What can be set of the monitor; each as an environment variable with the prefix ``EDGEFLEET_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    broker_host: Annotated[str, Field(min_length=1, max_length=253, description="Where the MQTT broker is.")] = (
+        "127.0.0.1"
+    )
+    broker_port: Annotated[int, Field(ge=1, le=65535, description="Its port.")] = 8883
+    broker_ca: Annotated[
+        Path | None,
+        Field(description="Certificates that prove the broker's. Absent: no TLS, on this machine."),
+    ] = None
+    broker_certificate: Annotated[Path | None, Field(description="Our own certificate, for the broker.")] = None
+    broker_key: Annotated[Path | None, Field(description="Its key.")] = None
+    replica: Annotated[int, Field(ge=0, le=63, description="Which of the monitors this is, from 0 on.")] = 0
+    replicas: Annotated[
+        int, Field(ge=1, le=64, description="Monitors in all. Each hears the shards whose number mod this is its own.")
+    ] = 1
+    state: Annotated[Path, Field(description="Folder for what must outlive the process.")] = Path("edgefleet-monitor")
+    log_level: Annotated[
+        str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe line that is logged.")
+    ] = "info"
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
 def load(**given: object) -> OperatorSettings:
-    """Return the settings; what is ``given`` and not None goes before the environment.
+    """Return the operator's settings; what is ``given`` and not None goes before the environment.
 
     Raises SpecError that names every bad one.
     """
+    return _loaded(OperatorSettings, given)
+
+
+def load_monitor(**given: object) -> MonitorSettings:
+    """Return the monitor's settings, as ``load`` does."""
+    settings = _loaded(MonitorSettings, given)
+    if settings.replica >= settings.replicas:
+        raise SpecError(f"settings: {PREFIX}REPLICA: must be below {PREFIX}REPLICAS, which is {settings.replicas}")
+    if (settings.broker_certificate is None) is not (settings.broker_key is None):
+        raise SpecError(f"settings: {PREFIX}BROKER_CERTIFICATE and {PREFIX}BROKER_KEY: set both, or neither")
+    return settings
+
+
+def _loaded(kind: type[S], given: Mapping[str, object]) -> S:
     try:
-        return OperatorSettings.model_validate({name: value for name, value in given.items() if value is not None})
+        return kind.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as wrong:
         problems = (f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong.errors(include_url=False))
         raise SpecError("settings: " + "; ".join(problems)) from wrong

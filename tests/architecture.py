@@ -30,6 +30,7 @@ TECHNOLOGY = {
     "leadership": "composition: asks the cluster who leads, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
     "mqtt": "talks to the broker",
+    "desk": "composition: all channels of a plan",
     "courier": "composition: a thread that sends, and sends again",
     "http": "posts to a chat service",
     "smtp": "hands mail to a mail server",
@@ -43,7 +44,7 @@ TECHNOLOGY = {
     "spool": "keeps on disk what could not be sent",
     "lan": "probes other boxes of the site",
     "senses": "composition: all that sees the box",
-    "service": "composition: the agent's loop, by the clock",
+    "service": "composition: a process's loop, by the clock",
     "__main__": "composition: the command line",
     "terminal": "writes to the terminal",
 }

@@ -62,3 +62,11 @@ class Notice:
     def key(self) -> str:
         """What a receiver knows a repeated delivery by."""
         return f"{self.fingerprint}#{self.serial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Notices that go out as one message."""
+
+    channel: str
+    notices: tuple[Notice, ...]

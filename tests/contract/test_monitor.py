@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from cloud.alerts.lifecycle import Book, load
-from cloud.alerts.notice import Language, Notice
+from cloud.alerts.notice import Delivery, Language, Notice
 from cloud.alerts.routing import Receiver
 from cloud.fleet.record import Remembered, Transition
 from cloud.fleet.verdict import Reason
 from cloud.ingest.mqtt import Access, Ear
+from cloud.ingest.service import Monitor, Plan, Ports, fresh_hearing
 from cloud.ingest.watch import Watch
-from cloud.monitor import Delivery, Monitor, Plan, Ports, fresh_hearing
 from tests.contract.plainbroker import ENOUGH, MOSQUITTO, PlainBroker, until
 
 pytestmark = pytest.mark.skipif(
