@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloud import depth
-from cloud.cli import control, crds, doctor, monitor, operator, output, plan, releases, sites, why
+from cloud.cli import control, crds, doctor, identity, monitor, operator, output, plan, releases, sites, why
 from cloud.cli.kube import Conflict
 from cloud.cli.options import EXIT_CODES, Format, Output, help_text
 from cloud.fleet.errors import SpecError, Unavailable
@@ -61,6 +61,7 @@ for command in (
     control.resume,
     control.rollback,
     control.halt,
+    identity.enrol,
     operator.operator,
     monitor.monitor,
     doctor.doctor,
@@ -69,6 +70,7 @@ for command in (
 ):
     app.command(help=help_text(command), epilog=EXIT_CODES)(command)
 app.add_typer(sites.app)
+app.add_typer(identity.app)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""The program on a box: ``edgeagent run`` tells the cloud how it is, ``edgeagent facts`` tells people."""
+"""The program on a box: ``enrol`` makes it join a fleet, ``run`` tells the cloud how it is, ``facts`` tells people."""
 
 import argparse
+import getpass
 import json
 import logging
 import os
@@ -10,8 +11,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from edgeagent.enrolment import EnrolmentError, Unreachable
 from edgeagent.facts import Facts, problems, size
 from edgeagent.gpureader import read_gpus
+from edgeagent.identity import STATE, enrol
 from edgeagent.procfs import has_gpu_driver, read_facts
 from edgeagent.senses import Senses
 from edgeagent.service import Service, clock
@@ -19,24 +22,50 @@ from edgeagent.settings import SettingsError, read
 
 _CONFIG = Path("/etc/edgeagent/agent.toml")
 _EXAMPLES = """examples:
+  edgeagent enrol                  join a fleet; asks for the token
+  edgeagent enrol < token          the same from a file or a pipe
   edgeagent run                    tell the cloud how this box is, until SIGTERM
   edgeagent facts                  what this box is, for people
   edgeagent facts --output json    the same for programs
   edgeagent facts --root /host     from a container that has the host mounted there
 
-exit status: 0 done or the box can serve, 1 something keeps it from serving, 2 wrong usage or settings"""
+exit status: 0 done or the box can serve, 1 something keeps it from that, 2 wrong usage or settings"""
+_LONGEST_TOKEN = 1024  # letters
 
 
 def main() -> None:
     """Run the command line."""
     parser = _parser()
     options = parser.parse_args()
+    if options.command == "enrol":
+        return _join(parser, options)
     if not options.root.is_dir():
         parser.error(f"--root {options.root} is no folder: name the one where the host's file system is mounted")
     if options.command == "run":
-        _run(options.config, options.root, parser)
-    else:
-        _facts(options.root, options.output)
+        return _run(options.config, options.root, parser)
+    return _facts(options.root, options.output)
+
+
+def _join(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Join a fleet. The token is read, never given: what stands on a command line others on the machine can see."""
+    if options.token != "-":  # noqa: S105 - stands for standard input
+        parser.error(
+            "a token does not belong on the command line, where others can see it: have a new one made, "
+            "run `edgeagent enrol` alone, and paste it when asked"
+        )
+    try:
+        joined = enrol(_token(options.token_file), options.state)
+    except (EnrolmentError, Unreachable) as wrong:
+        sys.exit(f"edgeagent: {wrong}")
+    except OSError as wrong:
+        sys.exit(f"edgeagent: {wrong.filename or options.state}: {wrong.strerror}")
+    _tell(f"{joined.site}/{joined.box} has joined; it speaks to {joined.host}:{joined.port}")
+
+
+def _token(file: Path | None) -> str:
+    if file:
+        return file.read_text(errors="replace")[:_LONGEST_TOKEN]
+    return getpass.getpass("token: ") if sys.stdin.isatty() else sys.stdin.read(_LONGEST_TOKEN)
 
 
 def _run(config: Path, root: Path, parser: argparse.ArgumentParser) -> None:
@@ -91,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--config", type=Path, default=_CONFIG, help="settings (default: %(default)s)")
     for command in (run, facts):
         command.add_argument("--root", type=Path, default=Path("/"), help="where the host's file system is mounted")
+    join = commands.add_parser("enrol", help="join a fleet with a one-time token, which is read from standard input")
+    join.add_argument("token", nargs="?", default="-", metavar="-", help="standard input, as without it")
+    join.add_argument("--token-file", type=Path, metavar="FILE", help="read the token from there instead")
+    join.add_argument("--state", type=Path, default=STATE, metavar="DIR", help=f"where to keep it; default: {STATE}")
     return parser
 
 
