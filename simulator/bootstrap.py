@@ -63,6 +63,7 @@ PACKAGES = (
     Package(
         "mosquitto", "/usr/sbin/mosquitto", "test", "the broker between boxes and the monitor (starts as a service)"
     ),
+    Package("openssl", "openssl", "test", "makes a box's key when it joins a fleet"),
     Package("postgresql", "pg_ctlcluster", "test", "the database of larger fleets (starts as a service)"),
     Package("prometheus", "promtool", "test", "promtool checks the alert rules (Prometheus starts as a service)"),
     Package("busybox-static", "busybox", "test", "the program inside the images of the real edge box"),

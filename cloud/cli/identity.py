@@ -1,11 +1,14 @@
 """``edgefleet identity`` and ``edgefleet enrol``: who may speak in a fleet, from its authority to a box's token."""
 
+import logging
 import re
 import secrets
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 
 from cloud.cli import output
@@ -153,10 +156,25 @@ def serve(
     Examples:
       edgefleet identity serve --folder /etc/edgefleet/identity
     """
-    from cloud.identity import app  # noqa: PLC0415 - the web framework takes half a second to import
+    from cloud.identity.app import make_server  # noqa: PLC0415 - the web framework takes half a second to import
 
     kept = Folder.load(folder)
-    app.serve(kept, listen, kept.fleet.enrolment_port)
+    log_lines()
+    books = kept.books()
+    try:
+        make_server(kept, books, listen).run()
+    finally:
+        books.close()
+
+
+def log_lines() -> None:
+    """Log to standard error, one line of JSON for each decision."""
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
 
 
 def server_host(text: str) -> str:

@@ -152,25 +152,24 @@ async def _asked(request: Request, kind: type[Question]) -> Question | Response:
         return Response("not understood", 400)
 
 
-def serve(folder: Folder, listen: str, port: int) -> None:
-    """Answer until SIGTERM."""
-    books = folder.books()
-    config = uvicorn.Config(
-        make_app(folder, books),
-        host=listen,
-        port=port,
-        ssl_certfile=str(folder.path / "enrolment/server.crt"),
-        ssl_keyfile=str(folder.path / "enrolment/server.key"),
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=LARGEST,
-        server_header=False,
-        access_log=False,
-        proxy_headers=False,
-        log_level="warning",
+def make_server(folder: Folder, books: Books, listen: str) -> uvicorn.Server:
+    """Return the server; it runs until it is told to exit, by SIGTERM where it has the main thread."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(folder, books),
+            host=listen,
+            port=folder.fleet.enrolment_port,
+            ssl_certfile=str(folder.path / "enrolment/server.crt"),
+            ssl_keyfile=str(folder.path / "enrolment/server.key"),
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=LARGEST,
+            http="h11",
+            ws="none",
+            server_header=False,
+            access_log=False,
+            proxy_headers=False,
+            log_config=None,
+        )
     )
-    try:
-        uvicorn.Server(config).run()
-    finally:
-        books.close()

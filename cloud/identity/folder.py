@@ -54,7 +54,7 @@ class Folder:
             authority = Authority.load((path / CERTIFICATE).read_bytes(), (path / KEY).read_bytes())
         except FileNotFoundError as missing:
             raise SpecError(
-                f"{missing.filename}: missing; restore it from a copy, or make a new fleet's with `edgefleet identity init`"
+                f"{missing.filename}: missing; restore it from a copy, or make a new one with `edgefleet identity init`"
             ) from None
         except OSError as refused:
             raise SpecError(f"{path}: {refused.strerror}: run as the folder's owner") from refused

@@ -1,6 +1,7 @@
-"""How often one address may be wrong: a burst, then an even rate. Whoever is right is never held up.
+"""How often one address may be wrong: a burst, then an even rate.
 
-Many boxes of a site come from one address, so only what was refused counts. The oldest addresses are forgotten first.
+Many boxes of a site come from one address, so only what was refused counts; whoever shares an address with somebody
+who is wrong all the time waits with him. The oldest addresses are forgotten first.
 """
 
 from collections import OrderedDict
