@@ -96,7 +96,7 @@ def init(  # noqa: PLR0913 - one option each
     broker_port: Annotated[int, typer.Option(min=1, max=65535, help="The broker's port for boxes.")] = 8883,
     broker_cloud_port: Annotated[int, typer.Option(min=1, max=65535, help="The broker's port for monitors.")] = 8884,
     broker_home: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where DIR/broker will lie at the broker; default: where it is.")
+        str | None, typer.Option(metavar="DIR", help="Where DIR/broker will lie, if not there.")
     ] = None,
     broker_data: Annotated[str, typer.Option(metavar="DIR", help="Where the broker may write.")] = "/var/lib/mosquitto",
     broker_user: Annotated[str, typer.Option(metavar="USER", help="Whom the broker becomes.")] = "mosquitto",

@@ -17,6 +17,7 @@ MOST_QUEUED_BYTES: Final = 256 * 2**20
 CONFIGURATION: Final = """\
 # Written by `edgefleet identity init`; change it there. Reload after a change of certificates, of {rules} or of
 # {revoked}: `kill -HUP` of the broker. Existing sessions keep their TLS; the rules hold for them at once.
+# Each box takes a file; with the usual limit of 1,024 the 1,018th is not let in: LimitNOFILE=65536 in its unit.
 user {user}
 allow_anonymous false
 acl_file {home}/{rules}
@@ -81,7 +82,7 @@ class Place:
     port: int  # for boxes
     cloud_port: int  # for the cloud's own processes
     address: str = ""  # that both listen on; empty: all
-    most_boxes: int = 20_000  # connections of boxes; above the limit of open files none is refused in words
+    most_boxes: int = 20_000  # connections of boxes
 
 
 def configuration(place: Place) -> str:

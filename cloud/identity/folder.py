@@ -1,11 +1,12 @@
 """Keeps the fleet's identity in a folder: the authority's key, a database, what broker, monitors and boxes need.
 
-Every file is written beside its place, flushed, and moved there; keys are readable by their owner alone. Nothing that
-still holds is written anew, so twice is the same as once. ``broker/`` and ``monitor/`` can be carried to where they
-belong; the authority's key stays here.
+Every file is written beside its place, flushed, and moved there; keys are readable by their owner alone, and the
+broker's belongs to whom the broker becomes. Nothing that still holds is written anew, so twice is the same as once.
+``broker/`` and ``monitor/`` can be carried to where they belong; the authority's key stays here.
 """
 
 import os
+import pwd
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ CERTIFICATE, KEY, FLEET = "authority.crt", "authority.key", "fleet.json"
 _SECRET: Final = 0o600
 _PUBLIC: Final = 0o644
 _SHUT: Final = 0o700
+_OPEN: Final = 0o755  # broker/: what is secret in it is so by itself
+_PASSAGE: Final = 0o711  # to what one knows; nobody else sees what there is
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -34,7 +37,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     enrolment_port: Port = 8443
     broker_port: Port = 8883
     broker_cloud_port: Port = 8884
-    broker_home: str = "/etc/mosquitto/edgefleet"  # where broker/ will lie
+    broker_home: str = "/etc/edgefleet/identity/broker"  # where broker/ will lie
     broker_data: str = "/var/lib/mosquitto"
     broker_user: str = "mosquitto"
     monitors: tuple[str, ...] = ("monitor",)
@@ -122,15 +125,26 @@ class Folder:
 
     def _write(self, name: str, content: bytes, mode: int = _PUBLIC) -> Iterator[Path]:
         file = self.path / name
-        if not file.exists() or file.read_bytes() != content:
-            write(file, content, mode)
-            yield file
+        if file.exists() and file.read_bytes() == content:
+            return
+        of_broker = file.parent.name == "broker"
+        file.parent.mkdir(mode=_SHUT, exist_ok=True)
+        file.parent.chmod(_OPEN if of_broker else _SHUT)
+        write(file, content, mode, self._broker_user() if of_broker else -1)
+        yield file
+
+    def _broker_user(self) -> int:
+        """Return whose the broker's files are; -1: our own, for only root can give them away."""
+        try:
+            return pwd.getpwnam(self.fleet.broker_user).pw_uid if os.geteuid() == 0 else -1
+        except KeyError:
+            return -1
 
 
 def create(path: Path, fleet: Fleet, now: datetime) -> Folder:
     """Return the folder's identity, made where there is none: an authority is never made twice. Raises SpecError."""
     try:
-        path.mkdir(mode=_SHUT, parents=True, exist_ok=True)
+        path.mkdir(mode=_PASSAGE, parents=True, exist_ok=True)
         if not (path / KEY).exists() and not (path / CERTIFICATE).exists():
             made = Authority.create(now)
             write(path / KEY, made.private, _SECRET)
@@ -141,13 +155,13 @@ def create(path: Path, fleet: Fleet, now: datetime) -> Folder:
     return Folder.load(path)
 
 
-def write(file: Path, content: bytes, mode: int) -> None:
+def write(file: Path, content: bytes, mode: int, owner: int = -1) -> None:
     """Put a file in its place, whole or not at all, and keep it there through a loss of power."""
-    file.parent.mkdir(mode=_SHUT, parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as opened:
         os.fchmod(opened.fileno(), mode)  # whatever the umask
+        os.fchown(opened.fileno(), owner, -1)
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())

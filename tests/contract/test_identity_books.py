@@ -1,5 +1,7 @@
 """Tokens and certificates as they are kept: one key a token, however many ask at once; what is revoked stays so."""
 
+import os
+import pwd
 import stat
 import threading
 import time
@@ -105,7 +107,17 @@ def test_nobody_but_the_owner_reads_a_key_or_the_database(tmp_path: Path) -> Non
     secret = [file for file in (tmp_path / "f").rglob("*") if file.suffix in {".key", ".db"}]
     assert len(secret) == 5
     assert {stat.S_IMODE(file.stat().st_mode) for file in secret} == {0o600}
-    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o700
+    folders = {name: stat.S_IMODE((tmp_path / "f" / name).stat().st_mode) for name in ("", "broker", "monitor")}
+    assert folders == {"": 0o711, "broker": 0o755, "monitor": 0o700}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_broker_s_files_belong_to_whom_it_becomes(tmp_path: Path) -> None:
+    one = identity.create(tmp_path / "f", Fleet(host="h", broker_user="nobody"), NOW)
+    one.furnish(NOW)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert {file.stat().st_uid for file in (tmp_path / "f/broker").iterdir()} == {nobody}
+    assert {(tmp_path / "f" / name).stat().st_uid for name in ("authority.key", "identity.db", "broker")} == {0}
 
 
 @pytest.mark.parametrize(
