@@ -14,7 +14,7 @@ from pathlib import Path
 from edgeagent.enrolment import EnrolmentError, Unreachable
 from edgeagent.facts import Facts, problems, size
 from edgeagent.gpureader import read_gpus
-from edgeagent.identity import STATE, enrol
+from edgeagent.identity import STATE, configure, enrol
 from edgeagent.procfs import has_gpu_driver, read_facts
 from edgeagent.senses import Senses
 from edgeagent.service import Service, clock
@@ -54,12 +54,13 @@ def _join(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             "run `edgeagent enrol` alone, and paste it when asked"
         )
     try:
-        joined = enrol(_token(options.token_file), options.state)
+        joined = enrol(_token(options.token_file), options.identity)
+        configure(joined, options.identity, options.config)
     except (EnrolmentError, Unreachable) as wrong:
         sys.exit(f"edgeagent: {wrong}")
     except OSError as wrong:
-        sys.exit(f"edgeagent: {wrong.filename or options.state}: {wrong.strerror}")
-    _tell(f"{joined.site}/{joined.box} has joined; it speaks to {joined.host}:{joined.port}")
+        sys.exit(f"edgeagent: {wrong.filename or options.identity}: {wrong.strerror}")
+    _tell(f"{joined.site}/{joined.box} has joined; `edgeagent run` speaks to {joined.host}:{joined.port}")
 
 
 def _token(file: Path | None) -> str:
@@ -123,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     join = commands.add_parser("enrol", help="join a fleet with a one-time token, which is read from standard input")
     join.add_argument("token", nargs="?", default="-", metavar="-", help="standard input, as without it")
     join.add_argument("--token-file", type=Path, metavar="FILE", help="read the token from there instead")
-    join.add_argument("--state", type=Path, default=STATE, metavar="DIR", help=f"where to keep it; default: {STATE}")
+    join.add_argument("--identity", type=Path, default=STATE, metavar="DIR", help="for its key (default: %(default)s)")
+    join.add_argument("--config", type=Path, default=_CONFIG, help="settings to write (default: %(default)s)")
     return parser
 
 

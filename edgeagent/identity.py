@@ -1,9 +1,8 @@
 """Keeps the box's key and certificate on disk, and asks the fleet's authority for them.
 
-The key is made here by the program ``openssl``, which ``ca-certificates`` brings along on Debian, Ubuntu and in images
-that verify TLS at all, and never leaves. An identity is a folder, ``<state>/<n>``, and ``<state>/current`` names the
-one in force: what belongs together changes together. A box that is killed in the middle finds its key again and asks
-once more; the next certificate is in force only after the broker has taken it.
+The key is made here and never leaves. An identity is a folder, ``<state>/<n>``, and ``<state>/current`` names the one
+in force: what belongs together changes together. A box that is killed in the middle finds its key again and asks once
+more; the next certificate is in force only after the broker has taken it.
 """
 
 import contextlib
@@ -15,13 +14,13 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from edgeagent import openssl
 from edgeagent.enrolment import (
     AUTHORITY_PATH,
     ENROL_PATH,
@@ -37,11 +36,12 @@ from edgeagent.enrolment import (
     read_admission,
     read_token,
 )
+from edgeagent.settings import Link, SettingsError, read, text
+from edgeagent.wire import Address
 
-STATE: Final = Path("/etc/edgeagent")
+STATE: Final = Path("/etc/edgeagent/identity")
 PATIENCE: Final = 10.0
 """Seconds for the connection, and for each word of an answer."""
-_CONFIG: Final = b"[req]\ndistinguished_name=name\n[name]\n"  # enough for a request whose name nobody reads
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 
 
@@ -101,11 +101,38 @@ def enrol(text: str, state: Path) -> Identity:
         return present
     pending = _pending(state)
     authority = _authority(invitation)
-    question = Enrol(invitation.secret, _request(pending / "key.pem"))
+    question = Enrol(invitation.secret, openssl.request(pending / "key.pem"))
     context = ssl.create_default_context(cadata=authority)
     admission = _asked((invitation.host, invitation.port), ENROL_PATH, question, context)
     made = _written(pending, admission, (invitation.host, invitation.port, digest))
     return _in_force(made, state)
+
+
+def configure(joined: Identity, state: Path, config: Path) -> None:
+    """Write the agent's settings where there are none; those of a person are left alone.
+
+    Raises EnrolmentError where they speak for another box or elsewhere: it says what they have to say.
+    """
+    here = state.absolute() / "current"
+    files = {
+        "ca": here / joined.authority.name,
+        "certificate": here / joined.certificate.name,
+        "key": here / joined.key.name,
+    }
+    link = Link(joined.host, joined.port, **{name: str(file) for name, file in files.items()})
+    wanted = text(Address(joined.site, joined.box), link)
+    try:
+        present = read(config.read_text())
+    except FileNotFoundError:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        return _write(config, wanted.encode(), 0o644)
+    except (OSError, UnicodeDecodeError, SettingsError) as wrong:
+        raise EnrolmentError(
+            f"the box has joined, but {config} cannot be read: {wrong}; make it say\n{wanted}"
+        ) from None
+    if (present.site, present.box, present.broker) != (joined.site, joined.box, link):
+        raise EnrolmentError(f"joined, but {config} says otherwise; make it say\n{wanted}")
+    return None
 
 
 def renew_if_due(state: Path, now: float) -> Identity | None:
@@ -118,7 +145,7 @@ def renew_if_due(state: Path, now: float) -> Identity | None:
         return None
     pending = _pending(state)
     _write(pending / "key.pem", present.key.read_bytes(), 0o600)
-    question = Renew(present.certificate.read_text(), _request(present.key))
+    question = Renew(present.certificate.read_text(), openssl.request(present.key))
     context = ssl.create_default_context(cafile=str(present.authority))
     where = present.enrolment_host, present.enrolment_port
     made = _written(pending, _asked(where, RENEW_PATH, question, context), (*where, present.token))
@@ -132,28 +159,10 @@ def _pending(state: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / "key.pem").exists():
-            made = _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
-            _write(folder / "key.pem", made, 0o600)
+            _write(folder / "key.pem", openssl.new_key(), 0o600)
     except OSError as refused:
         raise EnrolmentError(f"{state}: {refused.strerror}: run as root, or choose another --state") from refused
     return folder
-
-
-def _request(key: Path) -> str:
-    """Return a certificate request signed with a key: it proves that we hold it."""
-    words = ("req", "-new", "-sha256", "-subj", "/CN=box", "-config", "/dev/stdin", "-key", str(key))
-    return _openssl(*words, said=_CONFIG).decode()
-
-
-def _openssl(*words: str, said: bytes = b"") -> bytes:
-    program = shutil.which("openssl")
-    if program is None:
-        raise EnrolmentError("the program openssl is missing, which makes the key: `apt-get install openssl`")
-    try:
-        ended = subprocess.run([program, *words], input=said, capture_output=True, timeout=60, check=True)  # noqa: S603 - our own words
-    except (subprocess.SubprocessError, OSError) as failed:
-        raise EnrolmentError(f"`openssl {words[0]}` failed ({failed.__class__.__name__}): try it by hand") from None
-    return ended.stdout
 
 
 def _authority(invitation: Invitation) -> str:

@@ -1,5 +1,6 @@
 """What can be set of the agent: read from one file, every problem told at once."""
 
+import json
 import tomllib
 from typing import Any, Final
 
@@ -52,6 +53,13 @@ def read(text: str) -> Settings:
     if problems := _problems(settings):
         raise SettingsError("; ".join(problems))
     return settings
+
+
+def text(address: Address, broker: Link) -> str:
+    """Return the least that a file says: who this is and where it speaks. A string of JSON is one of TOML."""
+    lines = [f"site = {json.dumps(address.site)}", f"box = {json.dumps(address.box)}", "", "[broker]"]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in msgspec.structs.asdict(broker).items()]
+    return "\n".join(lines) + "\n"
 
 
 def _problems(settings: Settings) -> list[str]:

@@ -37,6 +37,7 @@ TECHNOLOGY = {
     "db": "asks the database",
     "folder": "keeps keys and certificates in files",
     "app": "composition: answers over HTTPS",
+    "openssl": "has the program make keys",
     "identity": "keeps the box's key and certificate, and asks for them",
     "http": "posts to a chat service",
     "smtp": "hands mail to a mail server",

@@ -36,7 +36,7 @@ from cloud.identity.authority import BOX_LIFE, Authority, read_request
 from cloud.identity.limits import BURST
 from cloud.identity.names import box_name
 from cloud.identity.tokens import Token, digest
-from edgeagent import identity
+from edgeagent import identity, openssl
 from edgeagent.enrolment import (
     AUTHORITY_PATH,
     ENROL_PATH,
@@ -125,7 +125,7 @@ def certificate(joined: identity.Identity) -> x509.Certificate:
 
 def aged(server: Server, joined: identity.Identity, age: timedelta) -> None:
     """Give a box the certificate that it would have, had it joined some time ago."""
-    asked = read_request(identity._request(joined.key))  # noqa: SLF001 - the box's own words
+    asked = read_request(openssl.request(joined.key))
     assert asked
     issued = server.folder.authority.admit(f"19/{joined.site}/{joined.box}", asked, datetime.now(UTC) - age)
     server.books.record(issued.serial, issued.name, issued.expires.timestamp())
@@ -188,7 +188,7 @@ def test_of_many_boxes_that_come_with_one_token_at_once_one_joins(server: Server
 def test_a_box_that_died_before_the_answer_came_asks_again_with_its_key(server: Server, state: Path) -> None:
     token = server.token()
     pending = identity._pending(state)  # noqa: SLF001 - as far as it came
-    lost = Enrol(token.secret, identity._request(pending / "key.pem"))  # noqa: SLF001 - and what it had said
+    lost = Enrol(token.secret, openssl.request(pending / "key.pem"))
     assert server.post(ENROL_PATH, msgspec.json.encode(lost))[0] == 200
     joined = identity.enrol(token.text(), state)
     public = serialization.load_pem_private_key(joined.key.read_bytes(), None).public_key()
@@ -505,12 +505,13 @@ def test_the_programs_as_a_person_runs_them(tmp_path: Path, free: Callable[[], i
     while not listening(port):  # importing all that may take long where others run beside it
         assert serving.poll() is None
         time.sleep(0.05)
-    joined = program("edgeagent", "enrol", "--state", str(state), said=token)
-    assert joined.stdout == "tc-001/scan-1 has joined; it speaks to localhost:8883\n", joined.stderr
+    where = ("--config", str(tmp_path / "agent.toml"), "--identity")
+    joined = program("edgeagent", "enrol", *where, str(state), said=token)
+    assert joined.stdout == "tc-001/scan-1 has joined; `edgeagent run` speaks to localhost:8883\n", joined.stderr
     (tmp_path / "token").write_text(token)
-    again = program("edgeagent", "enrol", "--state", str(state), "--token-file", str(tmp_path / "token"))
+    again = program("edgeagent", "enrol", *where, str(state), "--token-file", str(tmp_path / "token"))
     assert again.returncode == 0
-    stolen = program("edgeagent", "enrol", "--state", str(tmp_path / "thief"), said=token)
+    stolen = program("edgeagent", "enrol", *where, str(tmp_path / "thief"), said=token)
     assert (stolen.returncode, "403" in stolen.stderr) == (1, True)
     serving.send_signal(signal.SIGTERM)
     logged = serving.communicate(timeout=60)[1]
@@ -541,12 +542,36 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated() -> None:
     assert "cdcd" not in told.stdout + told.stderr
 
 
-def test_a_birth_of_the_enrolled_box_is_heard(server: Server, state: Path) -> None:
+def test_an_agent_that_has_joined_is_heard_and_so_is_its_successor_after_renewal(
+    server: Server, state: Path, tmp_path: Path
+) -> None:
     server.fleet.start()
     joined = identity.enrol(server.token().text(), state)
+    config = tmp_path / "agent.toml"
+    identity.configure(joined, state, config)
+    config.write_text(f'state = "{tmp_path / "spool"}"\nlan_port = 0\n{config.read_text()}')
     monitor = server.fleet.listener()
-    box = server.fleet.speaker(Papers(joined.authority, joined.certificate, joined.key))
-    box.say(topic(BOX, Channel.BIRTH), b"born", retain=True)
-    assert monitor.hears(b"born") == topic(BOX, Channel.BIRTH)
-    box.close()
+    for renewed in (False, True):
+        if renewed:
+            assert identity.renew_if_due(state, joined.renew_after)
+        monitor.heard.clear()
+        agent = subprocess.Popen([sys.executable, "-m", "edgeagent", "run", "--config", str(config)])
+        until(lambda: any(one[0] == topic(BOX, Channel.BEAT) for one in monitor.heard), "a beat")
+        agent.terminate()
+        assert agent.wait(ENOUGH) == 0
     monitor.close()
+
+
+def test_the_settings_of_a_person_are_left_alone_and_what_is_wrong_in_them_is_told(
+    server: Server, state: Path, tmp_path: Path
+) -> None:
+    joined, config = identity.enrol(server.token().text(), state), tmp_path / "etc" / "agent.toml"
+    identity.configure(joined, state, config)
+    mine = f'roles = ["scan"]\n{config.read_text()}'
+    config.write_text(mine)
+    identity.configure(joined, state, config)
+    for wrong in (mine.replace("scan-1", "scan-2"), "nonsense"):
+        config.write_text(wrong)
+        with pytest.raises(EnrolmentError, match='make it say\nsite = "tc-001"'):
+            identity.configure(joined, state, config)
+        assert config.read_text() == wrong

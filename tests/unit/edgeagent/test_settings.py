@@ -3,6 +3,7 @@
 import pytest
 
 from edgeagent.settings import LAN_PORT, Link, Settings, SettingsError, read
+from edgeagent.settings import text as written
 from edgeagent.wire import Address
 
 SMALLEST = 'site = "tc-001"\nbox = "tc-001-scan-1"\n[broker]\nhost = "mqtt.example"\n'
@@ -16,6 +17,11 @@ def test_three_names_are_enough() -> None:
         LAN_PORT,
         Address("tc-001", "tc-001-scan-1"),
     )
+
+
+def test_what_is_written_is_read_again_whatever_is_in_it() -> None:
+    link = Link("mqtt.example", 1883, '/a "b"/\\ä\n', "/c", "/k")
+    assert read(written(Address("s", "b"), link)) == Settings(site="s", box="b", broker=link)
 
 
 @pytest.mark.parametrize(
