@@ -150,11 +150,11 @@ def _told(pulse: Pulse) -> Vitals:
 
 
 def _beaten(pulse: Pulse, now: Now) -> Pulse:
-    """Note that a beat went out. The next is due in an even step, or, after a pause, one period from now."""
+    """Note that a beat went out. The next is due in an even step, or, where that is too near or too far, in a period."""
     period = pulse.outbox.portrait.period
     even = pulse.due + period
-    late = not now.elapsed < even <= now.elapsed + period
-    return replace(pulse, beaten=now.elapsed, due=now.elapsed + period if late else even)
+    fits = now.elapsed + SOONEST <= even <= now.elapsed + period
+    return replace(pulse, beaten=now.elapsed, due=even if fits else now.elapsed + period)
 
 
 def _moved(pulse: Pulse, step: saying.Step) -> Move:

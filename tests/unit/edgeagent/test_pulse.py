@@ -88,6 +88,12 @@ def test_a_letter_that_changes_is_said_at_once_and_a_flood_of_changes_five_times
     assert [beat.workloads for beat in beats(pulse.ticked(again.pulse, at(11.3 + SOONEST)))] == ["r"]
 
 
+def test_after_a_beat_out_of_turn_the_next_does_not_follow_on_its_heels() -> None:
+    move = pulse.observed(begun(), CRASHED, at(11.125))
+    assert len(beats(move)) == 1
+    assert move.pulse.due == 12.125
+
+
 def test_a_load_that_changes_waits_for_the_next_beat() -> None:
     assert pulse.observed(begun(), replace(RUNNING, load=0.5), at(10.5)).send == ()
 
