@@ -150,7 +150,7 @@ def _told(pulse: Pulse) -> Vitals:
 
 
 def _beaten(pulse: Pulse, now: Now) -> Pulse:
-    """Note that a beat went out. The next is due in an even step, or, where that is too near or too far, in a period."""
+    """Note that a beat went out. The next is due in an even step or, where that is too near or far, in a period."""
     period = pulse.outbox.portrait.period
     even = pulse.due + period
     fits = now.elapsed + SOONEST <= even <= now.elapsed + period
