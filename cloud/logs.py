@@ -10,6 +10,8 @@ def set_up(level: str) -> int:
     """Begin to log what is at least so severe; returns its number."""
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
+    for library in ("httpx", "httpcore"):  # they log addresses, which may hold a token
+        logging.getLogger(library).setLevel(logging.WARNING)
     style = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[

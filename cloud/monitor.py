@@ -56,7 +56,7 @@ def check(alerts: AlertPlan) -> None:
 
 def _access(settings: MonitorSettings) -> Access:
     return Access(
-        settings.broker_host, settings.broker_port, f"monitor-{settings.replica}",
+        settings.broker_host, settings.broker_port, settings.broker_name,
         settings.broker_ca, settings.broker_certificate, settings.broker_key,
     )  # fmt: skip
 

@@ -75,6 +75,13 @@ class MonitorSettings(BaseSettings):
     ] = None
     broker_certificate: Annotated[Path | None, Field(description="Our own certificate, for the broker.")] = None
     broker_key: Annotated[Path | None, Field(description="Its key.")] = None
+    broker_name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9]([-a-z0-9]{0,62})$",
+            description="Our name at the broker: that of our certificate. Each monitor has its own.",
+        ),
+    ] = "monitor"
     replica: Annotated[int, Field(ge=0, le=63, description="Which of the monitors this is, from 0 on.")] = 0
     replicas: Annotated[
         int, Field(ge=1, le=64, description="Monitors in all. Each hears the shards whose number mod this is its own.")

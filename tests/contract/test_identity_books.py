@@ -129,6 +129,7 @@ def test_the_broker_s_files_belong_to_whom_it_becomes(tmp_path: Path) -> None:
         ("fleet.json", None, "fleet.json: missing.*identity init"),
         ("authority.key", Authority.create(NOW).private, "does not belong"),
     ],
+    ids=["empty key", "no certificate", "empty settings", "no settings", "another's key"],
 )
 def test_a_folder_that_is_broken_is_told_with_the_next_step(
     tmp_path: Path, file: str, content: bytes | None, told: str

@@ -125,6 +125,10 @@ def test_a_fault_is_told_once_though_monitors_are_killed_and_the_robot_is_away(h
     monitor.send_signal(signal.SIGTERM)
     assert monitor.wait(ENOUGH) == 0
     assert len(house.said) == 2
+    assert monitor.stderr
+    logged = monitor.stderr.read()
+    assert "resolved" in logged
+    assert "t0ken" not in logged
 
 
 @pytest.mark.parametrize(
