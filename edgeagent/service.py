@@ -124,9 +124,9 @@ class Service:
         beaten = self._pulse.beaten
         self._do(pulse.observed(self._pulse, vitals, now))
         if self._pulse.beaten != beaten:
-            _notify("WATCHDOG=1")
             self._catch_up(now)
         if now.elapsed >= self._pulse.figures:
+            _notify("WATCHDOG=1")
             self._do(pulse.measured(self._pulse, self._sensors.figures(now), now))
 
     def _take(self, told: Told) -> None:

@@ -19,6 +19,11 @@ TREE: Final = Path(__file__).resolve().parents[2]
 ELSEWHERE: Final = {  # commands that take minutes, or need the demo: the test that runs them
     "make demo": "tests/scenario/test_demo.py",
     "make test": ".ci/run",
+    "edgefleet identity": "tests/contract/test_enrolment.py",
+    "edgefleet enrol": "tests/contract/test_enrolment.py",
+    "edgeagent enrol": "tests/contract/test_enrolment.py",
+    "edgeagent run": "tests/contract/test_agent.py",
+    "edgefleet monitor": "tests/contract/test_monitor_process.py",
     "edgefleet why tc-042-scan-1": "tests/cluster/test_cli.py",
     "fleetsim cluster cut tc-042": "tests/cluster/test_cluster_itself.py",
     "fleetsim rehearse": "tests/scenario/test_rehearsal.py",
@@ -85,3 +90,12 @@ def test_the_first_release_of_the_readme_is_the_sample() -> None:
     without_comments = "".join(line for line in sample.splitlines(keepends=True) if not line.startswith("#"))
 
     assert block[1] == without_comments
+
+
+def test_the_alert_plan_of_the_readme_begins_the_sample() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (TREE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    sample = (TREE / "manifests/samples/alerts.yaml").read_text()
+
+    without_comments = "".join(line for line in sample.splitlines(keepends=True) if not line.startswith("#"))
+
+    assert without_comments.startswith(blocks[1])

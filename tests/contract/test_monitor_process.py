@@ -153,6 +153,16 @@ def test_a_plan_that_cannot_work_is_told_before_anything_starts(tmp_path: Path, 
     assert str(path) in refused.stderr or "/nowhere" in refused.stderr
 
 
+def test_the_sample_is_a_plan_whose_files_are_missing_here() -> None:
+    sample = Path(__file__).parents[2] / "manifests/samples/alerts.yaml"
+    command = [sys.executable, "-m", "cloud", "monitor", "--plan", str(sample), "--check"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.stderr == (
+        "edgefleet monitor: channel 'duty-robot': /run/secrets/dingtalk-secret: No such file or directory; "
+        "channel 'duty-robot': /run/secrets/dingtalk-url: No such file or directory\n"
+    )
+
+
 def test_settings_that_do_not_fit_together_are_told(tmp_path: Path) -> None:
     for environment, said in (
         ({"EDGEFLEET_REPLICA": "2", "EDGEFLEET_REPLICAS": "2"}, "EDGEFLEET_REPLICA: must be below"),
