@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol
 
-from edgeagent import lan, pulse
+from edgeagent import identity, lan, pulse
+from edgeagent.enrolment import EnrolmentError, Unreachable
 from edgeagent.happening import Happened
 from edgeagent.mqtt import Broker, Connected, Delivered, Lost, Received, Refused, Told, Uplink
 from edgeagent.outbox import PARCEL, Now, Parcel, Portrait, Vitals, session_at, will
@@ -31,6 +32,8 @@ LEAVE_WITHIN: Final = 0.7
 """Seconds for the last words to arrive."""
 MOST_LOOKING: Final = 16
 """Questions about neighbours in hand; more are not answered."""
+RENEW_EVERY: Final = 3600.0
+"""Seconds between two looks at whether the certificate is due for the next one: it has a month left then."""
 
 
 class Sensors(Protocol):
@@ -72,6 +75,7 @@ class Service:
         self._found: list[tuple[str, Finding]] = []
         self._looking = 0
         self._lock = threading.Lock()
+        self._identity, self._renewal = _identity_folder(settings), 0.0
         address = settings.address
         self._uplink = Uplink(
             _broker(settings),
@@ -128,6 +132,10 @@ class Service:
         if now.elapsed >= self._pulse.figures:
             _notify("WATCHDOG=1")
             self._do(pulse.measured(self._pulse, self._sensors.figures(now), now))
+
+        if self._identity and now.elapsed >= self._renewal:
+            self._renewal = now.elapsed + RENEW_EVERY
+            self._lookers.submit(_renew, self._identity)
 
     def _take(self, told: Told) -> None:
         match told:
@@ -229,6 +237,21 @@ def _door(settings: Settings) -> lan.Door | None:
     except OSError as taken:
         log.warning("neighbours cannot look for this box at port %d: %s", settings.lan_port, taken.strerror)
         return None
+
+
+def _identity_folder(settings: Settings) -> Path | None:
+    """Return the folder of an identity that the fleet gave; None: the certificate is none of its, or there is none."""
+    place = Path(settings.broker.certificate).parent
+    return place.parent if place.name == "current" else None
+
+
+def _renew(folder: Path) -> None:
+    """In a thread of its own: get the next certificate if it is time; the next session uses it."""
+    try:
+        if identity.renew_if_due(folder, time.time()):
+            log.info("the certificate is renewed")
+    except (EnrolmentError, Unreachable) as wrong:
+        log.warning("the certificate is not renewed, the old one stays: %s", wrong)
 
 
 def _own_addresses(settings: Settings) -> tuple[str, ...]:

@@ -562,6 +562,20 @@ def test_an_agent_that_has_joined_is_heard_and_so_is_its_successor_after_renewal
     monitor.close()
 
 
+def test_an_agent_renews_its_certificate_by_itself(server: Server, state: Path, tmp_path: Path) -> None:
+    server.fleet.start()
+    joined, config = identity.enrol(server.token().text(), state), tmp_path / "agent.toml"
+    identity.configure(joined, state, config)
+    config.write_text(f'state = "{tmp_path / "spool"}"\nlan_port = 0\n{config.read_text()}')
+    told = joined.folder / "identity.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"renew_after": 1.0}))
+    before = joined.certificate.read_bytes()
+    agent = subprocess.Popen([sys.executable, "-m", "edgeagent", "run", "--config", str(config)])
+    until(lambda: (state / "current" / joined.certificate.name).read_bytes() != before, "another certificate")
+    agent.terminate()
+    assert agent.wait(ENOUGH) == 0
+
+
 def test_the_settings_of_a_person_are_left_alone_and_what_is_wrong_in_them_is_told(
     server: Server, state: Path, tmp_path: Path
 ) -> None:
