@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -197,6 +198,26 @@ def test_what_happened_while_there_was_no_broker_is_told_later(
 def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stderr
     return process.stderr.readline()
+
+
+def test_systemd_is_told_that_it_is_ready_and_that_its_loop_turns(tmp_path: Path) -> None:
+    unit = (Path(__file__).parents[2] / "manifests/agent/edgeagent.service").read_text()
+    assert "Type=notify" in unit
+    assert "ExecStart=/opt/edgefleet/bin/edgeagent run" in unit
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "a"\nbox = "b"\nstate = "{tmp_path}"\nlan_port = 0\n[broker]\nhost = "127.0.0.1"\nport = 1\n'
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(ENOUGH)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        command = [sys.executable, "-m", "edgeagent", "run", "--config", str(config)]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as agent:
+            told = [systemd.recv(100) for _ in range(2)]
+            agent.terminate()
+            assert agent.wait(ENOUGH) == 0
+    assert told == [b"READY=1", b"WATCHDOG=1"]
 
 
 @pytest.mark.parametrize(
