@@ -94,7 +94,7 @@ def test_the_first_release_of_the_readme_is_the_sample() -> None:
 
 def test_the_alert_plan_of_the_readme_begins_the_sample() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", (TREE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    sample = (TREE / "manifests/samples/alerts.yaml").read_text()
+    sample = (TREE / "manifests/samples/monitor/alerts.yaml").read_text()
 
     without_comments = "".join(line for line in sample.splitlines(keepends=True) if not line.startswith("#"))
 

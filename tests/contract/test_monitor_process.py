@@ -154,7 +154,7 @@ def test_a_plan_that_cannot_work_is_told_before_anything_starts(tmp_path: Path, 
 
 
 def test_the_sample_is_a_plan_whose_files_are_missing_here() -> None:
-    sample = Path(__file__).parents[2] / "manifests/samples/alerts.yaml"
+    sample = Path(__file__).parents[2] / "manifests/samples/monitor/alerts.yaml"
     command = [sys.executable, "-m", "cloud", "monitor", "--plan", str(sample), "--check"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.stderr == (
