@@ -28,6 +28,7 @@ Where = Annotated[
     typer.Option("--folder", metavar="DIR", envvar="EDGEFLEET_IDENTITY", help="Where the fleet's identity is kept."),
 ]
 Box = Annotated[str, typer.Argument(metavar="SITE/BOX", help="The box, such as tc-001/scan-1.")]
+Boxes = Annotated[list[str], typer.Argument(metavar="SITE/BOX...", help="The boxes, such as tc-001/scan-1.")]
 
 
 def life(text: str) -> timedelta:
@@ -42,44 +43,55 @@ def life(text: str) -> timedelta:
 
 
 def enrol(
-    box: Box,
+    boxes: Boxes,
     *,
-    valid: Annotated[str, typer.Option("--valid", metavar="TIME", help="How long the token lets the box in.")] = "24h",
+    valid: Annotated[str, typer.Option("--valid", metavar="TIME", help="How long a token lets its box in.")] = "24h",
     folder: Where = _FOLDER,
     form: Output = Format.TEXT,
 ) -> None:
     """Print a one-time token with which a box joins the fleet, and the command to run on the box.
 
-    An earlier token of the same box is void from now on. A box that was revoked may speak again with the certificate
-    that it then gets; its old ones stay revoked.
+    With several boxes each has a line, its name before its token. An earlier token of the same box is void from now
+    on. A box that was revoked may speak again with the certificate that it then gets; its old ones stay revoked.
 
     Examples:
       edgefleet enrol tc-001/scan-1
+      edgefleet enrol tc-001/scan-1 tc-001/vision-1 tc-002/scan-1
       edgefleet enrol tc-001/scan-1 --valid 7d -o json
     """
-    lasts, address, kept = life(valid), read_address(box), Folder.load(folder)
+    lasts, addresses, kept = life(valid), [read_address(box) for box in dict.fromkeys(boxes)], Folder.load(folder)
     now = datetime.now(UTC)
-    until, secret = now + lasts, secrets.token_hex(tokens.SECRET_BYTES)
-    books = kept.books()
+    until = now + lasts
+    secret = {address: secrets.token_hex(tokens.SECRET_BYTES) for address in addresses}
+    books, returned = kept.books(), []
     try:
-        books.invite(tokens.Token(tokens.digest(secret), address, until.timestamp()), now.timestamp())
-        returned = books.unbar(box_name(address))
+        for address in addresses:
+            books.invite(tokens.Token(tokens.digest(secret[address]), address, until.timestamp()), now.timestamp())
+            returned += [address] if books.unbar(box_name(address)) else []
     finally:
         books.close()
     if returned:
         kept.tell_broker(now)
-    text = Invitation(kept.fleet.host, kept.fleet.enrolment_port, kept.authority.fingerprint, secret).text()
+    line = {address: _invitation(kept, secret[address]) for address in addresses}
     if form is Format.JSON:
-        output.show_json({"site": address.site, "box": address.box, "token": text, "expires": until})
+        told = [{"site": one.site, "box": one.box, "token": line[one], "expires": until} for one in addresses]
+        output.show_json(told if len(told) > 1 else told[0])
         return
-    output.show(text)
-    output.complain(
-        f"on {address}, until {until:%Y-%m-%d %H:%M} UTC and once: run `edgeagent enrol` there and paste the line above"
-    )
-    if returned:
+    if len(line) == 1:
+        where, what = f"on {addresses[0]}, ", "there and paste the line above"
+        output.show(*line.values())
+    else:
+        where, what = "", "on each box and paste its token"
+        output.show(*(f"{address} {text}" for address, text in line.items()))
+    output.complain(f"{where}until {until:%Y-%m-%d %H:%M} UTC and once: run `edgeagent enrol` {what}")
+    for address in returned:
         output.complain(
             f"{address} was revoked and may speak again once the broker has reloaded {kept.path / 'broker'}"
         )
+
+
+def _invitation(kept: Folder, secret: str) -> str:
+    return Invitation(kept.fleet.host, kept.fleet.enrolment_port, kept.authority.fingerprint, secret).text()
 
 
 def init(  # noqa: PLR0913 - one option each

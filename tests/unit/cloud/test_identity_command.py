@@ -41,6 +41,23 @@ def test_for_programs_a_token_comes_with_its_end(folder: str) -> None:
     assert timedelta(minutes=29) < left <= timedelta(minutes=30)
 
 
+def test_several_boxes_get_a_token_each_in_one_go(folder: str) -> None:
+    boxes = ("tc-001/scan-1", "tc-001/vision-1", "tc-001/scan-1")
+    said = told("enrol", *boxes, "--folder", folder)
+    lines = [line.split(" ") for line in said.stdout.splitlines()]
+    assert [box for box, _ in lines] == ["tc-001/scan-1", "tc-001/vision-1"]
+    assert len({read_token(token).secret for _, token in lines}) == 2
+    assert "on each box" in said.stderr
+    listed = json.loads(told("enrol", *boxes, "--folder", folder, "-o", "json").stdout)
+    assert [one["box"] for one in listed] == ["scan-1", "vision-1"]
+
+
+def test_one_name_that_is_none_and_nobody_gets_a_token(folder: str) -> None:
+    said = told("enrol", "tc-001/scan-1", "scan-2", "--folder", folder)
+    assert isinstance(said.exception, SpecError)
+    assert not said.stdout
+
+
 @pytest.mark.parametrize("valid", ["", "1", "0m", "31d", "1w", "-1h", "1h1m", "99999d"])
 def test_a_life_that_is_none_is_refused_with_an_example(folder: str, valid: str) -> None:
     said = told("enrol", "tc-001/scan-1", "--valid", valid, "--folder", folder)
