@@ -9,7 +9,7 @@ help:           ## say what there is
 	@echo '  ARGS=... chooses tests, as pytest understands it: one after the other, without coverage'
 	@echo '  YES=1 installs missing Debian packages without asking; ONCE=1 ends the demo after its last check'
 
-demo: cluster-build ## a release walks through 100 simulated transfer centres (ONCE=1: then ends)
+demo: debian-demo cluster-build ## a release walks through 100 simulated transfer centres (ONCE=1: then ends)
 	@$(python) -m simulator demo $(if $(ONCE),--once)
 
 test: debian-test lint cluster-build ## everything: lint, then all tests side by side, with coverage
@@ -39,8 +39,11 @@ clean:          ## remove what was made in this folder; the cache outside it sta
 env:
 	@$(setup) env
 
-debian-test:
-	@$(setup) debian test
+debian-demo:
+	@$(setup) debian demo
 
-.PHONY: help demo test bench lint cluster-build lock clean env debian-test
+debian-test:
+	@$(setup) debian demo test
+
+.PHONY: help demo test bench lint cluster-build lock clean env debian-demo debian-test
 .NOTPARALLEL:

@@ -60,10 +60,8 @@ PACKAGES = (
     Package("runc", "runc", "test", "starts the containers of the real edge box"),
     Package("containernetworking-plugins", "/usr/lib/cni/ptp", "test", "the pod network of the real edge box"),
     Package("iptables", "iptables", "test", "the host ports of the real edge box"),
-    Package(
-        "mosquitto", "/usr/sbin/mosquitto", "test", "the broker between boxes and the monitor (starts as a service)"
-    ),
-    Package("openssl", "openssl", "test", "makes a box's key when it joins a fleet"),
+    Package("mosquitto", "/usr/sbin/mosquitto", "demo", "the broker between boxes and monitor (starts as a service)"),
+    Package("openssl", "openssl", "demo", "makes a box's key when it joins a fleet"),
     Package("postgresql", "pg_ctlcluster", "test", "the database of larger fleets (starts as a service)"),
     Package("prometheus", "promtool", "test", "promtool checks the alert rules (Prometheus starts as a service)"),
     Package("busybox-static", "busybox", "test", "the program inside the images of the real edge box"),
@@ -76,13 +74,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("env")
-    commands.add_parser("debian").add_argument("step", choices=sorted({package.step for package in PACKAGES}))
+    steps = sorted({package.step for package in PACKAGES})
+    commands.add_parser("debian").add_argument("steps", nargs="+", choices=steps)
     chosen = parser.parse_args()
     try:
         if chosen.command == "env":
             make_environment()
         else:
-            offer_debian([package for package in missing_packages() if package.step == chosen.step])
+            offer_debian([package for package in missing_packages() if package.step in chosen.steps])
     except CannotGoOnError as problem:
         say(str(problem))
         return 1

@@ -17,6 +17,7 @@ from simulator.rehearsal import Result, verdict_on
 from simulator.stopping import stopping
 from simulator.story import Story
 from simulator.theatre import Theatre, theatre
+from simulator.watching import Watch, watching
 
 
 def demo(
@@ -46,8 +47,12 @@ def demo(
         )
         narrator.heading("The fleet comes up")
         find_binaries(narrator.step)
-        with theatre(fleet, folder, narrator.step, narrator.began) as stage:
-            held = play_and_tell(stage, narrator)
+        with (
+            theatre(fleet, folder, narrator.step, narrator.began) as stage,
+            watching(stage.cluster, narrator.step) as watch,
+        ):
+            watch.start_agents(play.with_agents(fleet))
+            held = play_and_tell(stage, watch, narrator)
             if not once:
                 invite(stage, narrator)
         narrator.line("Everything is stopped.")
@@ -62,7 +67,7 @@ def look_around(boxes: int, folder: Path) -> None:
         raise ClusterError(short)
 
 
-def play_and_tell(stage: Theatre, narrator: Narrator) -> bool:
+def play_and_tell(stage: Theatre, watch: Watch, narrator: Narrator) -> bool:
     """The story and its table; returns whether every promise was kept."""
     narrator.quiet()
     up = stage.recorder.now()
@@ -70,7 +75,7 @@ def play_and_tell(stage: Theatre, narrator: Narrator) -> bool:
     nodes = stage.cluster.kube.ready_nodes()
     online = f"{sum(nodes.values())} of {count(len(list(stage.cluster.fleet.boxes())), 'box', 'boxes')} online"
     narrator.say(up, Sign.GOOD, f"{size} are online, and edgefleet's operator is at work")
-    story = Story(stage, narrator)
+    story = Story(stage, watch, narrator)
     story.everything()
     rows = [Result("up", f"{size} come up", ok=all(nodes.values()), happened=online, seconds=up), *story.results]
     narrator.table(

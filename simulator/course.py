@@ -19,6 +19,7 @@ class Sign(StrEnum):
     DARK = "dark"
     WAIT = "wait"
     NOTE = "note"
+    NEWS = "news"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from simulator.sockets import NotAnsweringError, ask
 from simulator.supervise import SOCKET
 
 SPAWN_SECONDS = 20.0
+OF_BOXES = ("box/", "agent/")  # how the names of programs on boxes begin
 KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL")  # no proxies, no KUBECONFIG, no settings of the user
 
 
@@ -72,6 +73,10 @@ class Keeper:
         """Programs that were started and run no more."""
         listed = ask(self.socket, {"op": "list"})["processes"]
         return [Ended(name, one["code"]) for name, one in listed.items() if one["code"] is not None]
+
+    def fallen(self) -> list[Ended]:
+        """Those among them that must not end: all but boxes and agents, whose end is part of the play."""
+        return [one for one in self.ended() if not one.name.startswith(OF_BOXES)]
 
     def pids(self) -> dict[str, int]:
         """Process ids of the programs that run."""

@@ -27,8 +27,17 @@ GLYPHS: Final = {
     Sign.DARK: ("○", "yellow"),
     Sign.WAIT: ("…", "magenta"),
     Sign.NOTE: ("·", "dim"),
+    Sign.NEWS: ("✉", "yellow"),
 }
-PLAIN: Final = {Sign.STEP: ">", Sign.GOOD: "+", Sign.BAD: "x", Sign.DARK: "o", Sign.WAIT: "?", Sign.NOTE: "-"}
+PLAIN: Final = {
+    Sign.STEP: ">",
+    Sign.GOOD: "+",
+    Sign.BAD: "x",
+    Sign.DARK: "o",
+    Sign.WAIT: "?",
+    Sign.NOTE: "-",
+    Sign.NEWS: "!",
+}
 PIPE_WIDTH: Final = 10_000  # nothing is wrapped for a program
 WIDEST: Final = 120  # columns; longer lines are hard to read
 MARGIN: Final = 10  # columns before a sentence: time, glyph and blanks
@@ -45,7 +54,7 @@ class Narrator(AbstractContextManager["Narrator"]):
         self.console = Console(highlight=False, markup=False, emoji=False, width=fixed)
         if fixed is None and self.console.width > WIDEST:
             self.console = Console(highlight=False, markup=False, emoji=False, width=WIDEST)
-        self._plain = not can_print("✓▸█─", self.console.encoding)
+        self._plain = not can_print("✓▸█─✉", self.console.encoding)
         self._live: Live | None = None
         self.began = time.monotonic()
         self._step = ""  # the one told last
@@ -169,4 +178,6 @@ def length(seconds: float | None) -> str:
     """How long something took, for a table; a dash where it has no length."""
     if seconds is None:
         return "-"
+    if seconds < 10:  # noqa: PLR2004 - reads better so
+        return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"  # noqa: PLR2004 - reads better so

@@ -7,7 +7,8 @@ from typing import Any, Final
 from simulator.course import count
 from simulator.evidence import Evidence
 from simulator.expectations import EXPECTATIONS, Case
-from simulator.fleet import ROLE_LABEL, Fleet, Role
+from simulator.fleet import ROLE_LABEL, Box, Fleet, Role, Site
+from simulator.news import TOLD_ONCE
 from simulator.rehearsal import Result
 from simulator.timeline import Ground
 
@@ -97,12 +98,24 @@ def darkened(fleet: Fleet) -> tuple[str, ...]:
     return tuple(names[(index + 1) * len(names) // (number + 1)] for index in range(number))
 
 
+def torn(fleet: Fleet) -> str:
+    """The site that is cut in the middle of a release: the last that is not dark already."""
+    return next(site.name for site in reversed(fleet.sites) if site.name not in darkened(fleet))
+
+
+def with_agents(fleet: Fleet) -> tuple[tuple[Site, Box], ...]:
+    """The boxes on which real agents run: those of the first site with two, and of the site that is cut."""
+    site = next((one for one in fleet.sites if len(one.boxes) > 1), fleet.sites[0])
+    chosen = {one.name: one for one in fleet.sites if one.name in {site.name, torn(fleet)}}
+    return tuple((one, box) for one in chosen.values() for box in one.boxes)
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """One line of the demo's last table: what a person should have seen, and which judge says so."""
 
     expected: str
-    judge: str  # a name in EXPECTATIONS
+    judge: str  # a name in EXPECTATIONS, or TOLD_ONCE
 
 
 SCAN_ONE: Final = (Promise("scan 1.0 runs on every scan box", "released"),)
@@ -114,6 +127,8 @@ SCAN_TWO: Final = (
     Promise("never more sites change at once than allowed", "sites-budget"),
     Promise("a box never runs two versions of scan at once", "one-version"),
 )
+SITE_CUT: Final = Promise("a site that is cut in the middle of a release is told once", TOLD_ONCE)
+AGENT_KILLED: Final = Promise("an agent that is killed is told once", TOLD_ONCE)
 BAD_VISION: Final = (
     Promise("vision 2.0-bad is stopped by itself", "stopped"),
     Promise("vision 2.0-bad never gets beyond its canary", "first-stage-only"),

@@ -65,6 +65,10 @@ class Recorder:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
+    def at(self, monotonic: float) -> float:
+        """A moment of the monotonic clock in seconds since the beginning."""
+        return monotonic - self._began
+
     def evidence(self) -> Evidence:
         """What was seen up to now."""
         with self._changed:

@@ -32,7 +32,7 @@ def wait_until(fact: Callable[[], bool], what: str, seconds: float, keeper: Keep
     """Return as soon as the fact holds; raises ClusterError when time is up or a program of the cloud has ended."""
     deadline = time.monotonic() + seconds
     while not fact():
-        if fallen := [one for one in keeper.ended() if not one.name.startswith("box/")]:
+        if fallen := keeper.fallen():
             raise ClusterError(f"{ending(keeper, fallen[0])} while waiting for {what}:\n{tail(keeper, fallen[0].name)}")
         if time.monotonic() > deadline:
             logs = keeper.folder / "logs"

@@ -4,21 +4,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulator import play
+from simulator import news, play
 from simulator.adjust import share_of
 from simulator.course import Line, Sign, count, course
 from simulator.evidence import Release
 from simulator.expectations import Case
 from simulator.fleet import Role
 from simulator.narrate import Narrator
+from simulator.news import News
 from simulator.play import Manifest, Promise, ground_of
 from simulator.rehearsal import Result
 from simulator.scenario import Ailment, Deed
 from simulator.theatre import Theatre
 from simulator.timeline import only_dark_boxes_left, some, stands_still
+from simulator.watching import Watch
 
 CHAPTER_SECONDS: Final = 180.0  # a chapter that takes longer has gone wrong
 CRASH_AFTER: Final = 3.0
+NEWS_SECONDS: Final = 30.0  # after which nobody waits for a notice any more
 
 
 class StuckError(Exception):
@@ -30,17 +33,21 @@ class Story:
     """The demo while it is played."""
 
     stage: Theatre
+    watch: Watch
     narrator: Narrator
     results: list[Result] = field(default_factory=list)
     told: dict[str, int] = field(default_factory=dict)  # lines told, by release
     approved: dict[str, float] = field(default_factory=dict)
+    news: list[News] = field(default_factory=list)  # what people were told
+    posts: int = 0  # of the robot that were read
 
     def everything(self) -> None:
         """Play all chapters; what is not reached counts as not kept."""
         chapters: tuple[tuple[Callable[[], None], tuple[Promise, ...]], ...] = (
             (self.first_versions, play.SCAN_ONE),
-            (self.second_scan, play.SCAN_TWO),
+            (self.second_scan, (*play.SCAN_TWO, play.SITE_CUT)),
             (self.bad_vision, play.BAD_VISION),
+            (self.breakdowns, (play.AGENT_KILLED,)),
         )
         for number, (chapter, _) in enumerate(chapters):
             try:
@@ -75,10 +82,16 @@ class Story:
         created = self.create(scan)
         self.follow((scan,), lambda release: release is not None and release.phase == "AwaitingApproval")
         self.approve(scan)
+        torn = play.torn(self.stage.cluster.fleet)
+        self.follow((scan,), lambda release: release is not None and release.phase != "AwaitingApproval")
+        cut_at = self.cut_one_more(torn)
         self.follow((scan,), lambda release: release is not None and only_dark_boxes_left(release))
+        self.hear(torn, cut_at)
+        dark = (*dark, torn)
         waiting = count(len(dark), "site is", "sites are")
         self.say(Sign.GOOD, f"scan 2.0 is on every box within reach; {waiting} still dark")
         self.narrator.heading("The dark sites return")
+        healed_at = self.now()
         self.stage.heal(*dark)
         self.say(Sign.NOTE, f"{uplinks_of(dark)} whole again")
         self.narrator.progress("until the boxes there have reached the cloud, 10 to 40 s")
@@ -87,6 +100,7 @@ class Story:
         self.narrator.say(at, Sign.GOOD, f"{count(len(dark), 'site is', 'sites are')} online again")
         self.follow((scan,), stands_still)
         self.results += self.judge(play.SCAN_TWO, scan, play.first(Role.SCAN)["metadata"]["name"], created)
+        self.results.append(news.once(play.SITE_CUT.expected, self.news, [(torn, cut_at)], healed_at))
 
     def bad_vision(self) -> None:
         """A bad version crashes wherever it starts, so it ends at its canary."""
@@ -99,6 +113,43 @@ class Story:
         self.follow((bad,), stands_still)
         self.follow((bad,), lambda _: self.canary_is_back(bad))
         self.results += self.judge(play.BAD_VISION, bad, play.first(Role.VISION)["metadata"]["name"], created)
+
+    def cut_one_more(self, site: str) -> float:
+        """Cut a site while a release walks through the fleet; returns when."""
+        at = self.now()
+        self.stage.cut(site)
+        self.narrator.say(at, Sign.NOTE, f"{uplinks_of((site,))} cut in the middle of it")
+        return at
+
+    def breakdowns(self) -> None:
+        """Something on a box ends, and people are told within seconds."""
+        self.narrator.heading("Something breaks, and the people on duty are told")
+        ((_, box), *_) = play.with_agents(self.stage.cluster.fleet)
+        at = self.now()
+        self.watch.kill_agent(box.name)
+        self.narrator.say(at, Sign.NOTE, f"the agent on {box.name} is killed")
+        self.hear(box.name, at)
+        self.results.append(news.once(play.AGENT_KILLED.expected, self.news, [(box.name, at)]))
+        self.watch.start_agent(box.name)
+        self.say(Sign.NOTE, f"the agent on {box.name} is started again")
+        self.hear(box.name, at, over=True)
+
+    def hear(self, name: str, since: float, *, over: bool = False) -> None:
+        """Wait until people were told of a site or box, or that it is well again; longer than that is judged later."""
+        self.narrator.progress(f"until people are told of {name}")
+        for _ in self.stage.looks(NEWS_SECONDS):
+            self.tell_news()
+            if any(one.names(name) and one.over is over and one.at >= since for one in self.news):
+                return
+
+    def tell_news(self) -> None:
+        """Tell what has come to the robot, as it would show it."""
+        posts = self.watch.robot.posts[self.posts :]
+        self.posts += len(posts)
+        for post in posts:
+            for one in news.read(post.text, self.stage.recorder.at(post.at)):
+                self.news.append(one)
+                self.narrator.say(one.at, Sign.NEWS, "\n".join((f"[{one.mark}] {one.title}", *one.lines)))
 
     def canary_is_back(self, bad: Manifest) -> bool:
         """Whether no box has a pod of the bad version any more."""
@@ -129,6 +180,7 @@ class Story:
             seen = [one for one in last if one]
             done, targeted = (sum(one.counts.get(key, 0) for one in seen) for key in ("succeeded", "targeted"))
             self.narrator.progress(f"boxes with {' and '.join(map(title, manifests))}", done, targeted)
+            self.tell_news()
             if all(until(one) for one in last):
                 return
         stuck = next(index for index, one in enumerate(last) if not until(one))

@@ -130,8 +130,7 @@ class Theatre:
 
     def check(self) -> None:
         """Raise ClusterError when a program that everything depends on has ended."""
-        fallen = [one for one in self.cluster.keeper.ended() if not one.name.startswith("box/")]
-        if fallen:
+        if fallen := self.cluster.keeper.fallen():
             log = self.cluster.keeper.log_of(fallen[0].name)
             raise ClusterError(f"{ending(self.cluster.keeper, fallen[0])}: read {log}")
 

@@ -64,6 +64,7 @@ PURE_ALONE = (
     "simulator/expectations.py",
     "simulator/fleet.py",
     "simulator/fleetfile.py",
+    "simulator/news.py",
     "simulator/patience.py",
     "simulator/play.py",
     "simulator/rehearsal.py",

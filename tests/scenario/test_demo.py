@@ -25,16 +25,20 @@ def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleet
     done = fleetsim("demo", "--once", *SMALL)
     told = done.stdout
     assert done.returncode == 0, told + done.stderr
-    assert "12 of 12 expectations held" in told
+    assert "14 of 14 expectations held" in told
     assert "✕  " not in told.partition("What was promised")[2]
     told_in_order = (
         "3 transfer centres with 4 edge boxes are online",
         "1 site has gone dark",
         "scan 2.0: waits for a person's approval",
         "approves: all other sites may follow",
-        "1 site is online again",
+        "cut in the middle of it",
+        "[CRITICAL] Box tc-003-scan-1 at tc-003 is silent",
+        "2 sites are online again",
         "scan 2.0: done on 3 boxes",
         "vision 2.0-bad: stopped: ",
+        "[WARNING] The agent on box tc-001-scan-1 at tc-001 is down",
+        "[RESOLVED] The agent on box tc-001-scan-1 at tc-001 is down",
         "What was promised, and what was seen",
         "Everything is stopped.",
     )

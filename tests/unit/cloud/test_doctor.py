@@ -399,6 +399,6 @@ def test_this_machine_can_be_examined() -> None:
 
 
 def test_doctor_and_setup_look_for_the_same_packages_of_the_real_edge_box() -> None:
-    of_others = {"mosquitto", "openssl", "postgresql", "prometheus"}
+    of_others = {"postgresql", "prometheus"}
     tests = {one.name: one.sign for one in bootstrap.PACKAGES if one.step == "test" and one.name not in of_others}
     assert tests == EDGE_BOX_PACKAGES
