@@ -4,11 +4,12 @@ Everything that a box knows comes in as a value; what it says, and what it keeps
 and a simulated box run the same functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edgeagent import outbox as saying
+from edgeagent.counter import read_place
 from edgeagent.happening import Happened, Happening, Trouble
 from edgeagent.outbox import Now, Outbox, Parcel, Portrait, Untold, Vitals
 from edgeagent.wire import Ask, Channel, Config, Finding, WireError, decode, read_topic
@@ -121,8 +122,19 @@ def received(pulse: Pulse, topic: str, payload: bytes, now: Now) -> tuple[Move, 
     except WireError as wrong:
         return (_refused(pulse, str(wrong), now) if channel is Channel.CONFIG else Move(pulse)), None
     if isinstance(said, Config):
+        if unreadable := next(_unreadable(said), ""):
+            return _refused(pulse, unreadable, now), None
         return _configured(pulse, said, now), None
     return Move(pulse), said if isinstance(said, Ask) else None
+
+
+def _unreadable(config: Config) -> Iterator[str]:
+    """Yield why a workload's counter cannot be found as the configuration says."""
+    for workload, place in config.progress.items():
+        try:
+            read_place(place)
+        except ValueError as wrong:
+            yield f"progress of {workload}: {wrong}"
 
 
 def _configured(pulse: Pulse, config: Config, now: Now) -> Move:
