@@ -110,7 +110,7 @@ class Pods:
         """Return the names in a directory; it is read again only when it has changed."""
         key = str(place)
         try:
-            changed = place.stat(follow_symlinks=False).st_mtime_ns
+            changed = place.stat().st_mtime_ns
             known = before.get(key)
             if known is None or known[0] != changed:
                 known = changed, tuple(islice(_names(place), MOST_NAMES))

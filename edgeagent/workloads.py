@@ -22,7 +22,7 @@ from edgeagent.happening import Happened, Happening
 from edgeagent.rhythm import Rhythm, begun, sampled
 from edgeagent.wire import WorkloadState
 
-CERTAIN: Final = 0.4
+CERTAIN: Final = 0.6
 """Seconds after the end of a process at which a pod that is taken away has lost its sandbox as well."""
 STEADY: Final = 10.0
 """Seconds that a pod runs before the end of one of its processes is a crash, and after one before it is well."""

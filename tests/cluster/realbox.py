@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from simulator.starting import enrolment_token
 from tests.cluster.registry import Registry
 from tests.cluster.truth import READY_FILE, Running, Watch, running
 from tests.cluster.waiting import until
+from tests.contract.cloudside import Cloud
+from tests.contract.plainbroker import PlainBroker
 
 TREE = Path(__file__).resolve().parent.parent.parent
 SITE = Site("tc-real")
@@ -63,6 +66,7 @@ class Stand:
     cluster: Cluster
     registry: Registry
     box: EdgeBox
+    broker: PlainBroker
     version: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -175,6 +179,27 @@ class Stand:
         """What the box got when it enrolled."""
         return (self.box.folder / "disk" / "lib" / "kubeedge" / "server.crt").read_bytes()
 
+    @contextmanager
+    def agent(self) -> Iterator[Cloud]:
+        """An agent on the box inside the block, and the far end of what it says."""
+        folder = self.box.folder / "agent"
+        folder.mkdir()
+        config = folder / "agent.toml"
+        config.write_text(
+            f'site = "{SITE.name}"\nbox = "{BOX.name}"\nstate = "{folder}/state"\nlan_port = 0\n'
+            f'[broker]\nhost = "127.0.0.1"\nport = {self.broker.port}\n'
+        )
+        argv = (sys.executable, "-m", "edgeagent", "run", "--config", str(config))
+        self.broker.start()
+        cloud = Cloud(self.broker)
+        try:
+            self.box.keeper.start(Program("agent", argv, folder, {"PYTHONPATH": str(TREE)}))
+            yield cloud
+            self.box.keeper.signal("agent", signal.SIGTERM)
+        finally:
+            cloud.ear.stop()
+            self.broker.stop()
+
     def watch(self) -> Watch:
         """Look at the box all the time."""
         return Watch(self.box.cgroup)
@@ -220,10 +245,15 @@ def stand(folder: Path) -> Iterator[Stand]:
     with Cluster.up(Fleet((SITE,)), folder / "cluster") as cluster, Registry(images()) as registry:
         start_operator(cluster, folder)
         place, near = cluster.record.place, cluster.open_target(SITE.name, "registry", registry.address)
+        broker = PlainBroker(folder)
+        ports = {
+            registry.port: near,
+            broker.port: cluster.open_target(SITE.name, "mqtt", f"127.0.0.1:{broker.port}"),
+        }
         uplink, token = cluster.record.uplinks[SITE.name], enrolment_token(cluster.kube) or ""
-        with EdgeBox(folder / "box", place, SITE, BOX, uplink, token, {registry.port: near}).on() as box:
+        with EdgeBox(folder / "box", place, SITE, BOX, uplink, token, ports).on() as box:
             cluster.wait_ready(BOX.name)
-            yield Stand(cluster, registry, box)
+            yield Stand(cluster, registry, box, broker)
 
 
 def start_operator(cluster: Cluster, folder: Path) -> None:

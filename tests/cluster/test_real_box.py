@@ -4,11 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from edgeagent.happening import Happening
+from edgeagent.wire import Beat, Birth, Event, WorkloadState
 from tests.cluster.realbox import BELT, BOX, SITE, WEB, Stand, need_a_box, stand, wait
 from tests.cluster.truth import Watch
+from tests.contract.cloudside import Cloud
 
 pytestmark = [
     pytest.mark.cluster,
@@ -18,6 +22,7 @@ pytestmark = [
 ]
 
 
+RUNNING, CRASHED = WorkloadState.RUNNING.value, WorkloadState.CRASHED.value
 UNHEARD, STARTED, READY = "before the box hears", "with the new container started", "with the new container ready"
 
 
@@ -124,6 +129,43 @@ def test_a_link_cut_on_the_way_leaves_exactly_one_version_once_it_is_back(at: St
         )
         at.succeed()
     cutovers_held(watch)
+
+
+def test_a_killed_process_is_told_within_a_second_and_a_change_of_version_is_no_crash(at: Stand) -> None:
+    web, belt = (f"default/{name}" for name in (WEB, BELT))
+    with at.agent() as cloud:
+        letters = partial(of_workloads, cloud)
+        wait(lambda: letters() == {web: RUNNING, belt: RUNNING}, lambda: f"the agent to see both, not {letters()}")
+        process = next(one.pid for one in at.running() if one.workload == BELT)
+        killed = time.monotonic()
+        os.kill(process, signal.SIGKILL)
+        wait(lambda: letters().get(belt) == CRASHED, lambda: f"the crash to be told, not {letters()}")
+        at.figures["process killed: told over MQTT"] = (
+            next(
+                heard for heard, _, said, _ in cloud.heard if isinstance(said, Event) and said.kind == Happening.EXITED
+            )
+            - killed
+        )
+        at.settle()
+        wait(lambda: letters() == {web: RUNNING, belt: RUNNING}, lambda: f"both to be well again, not {letters()}")
+        before = cloud.count()
+        at.release_next()
+        at.succeed()
+        wait(lambda: letters() == {web: RUNNING, belt: RUNNING}, lambda: f"the new versions, not {letters()}")
+        events = [said for _, _, said, _ in cloud.heard[before:] if isinstance(said, Event)]
+        assert not [one for one in events if one.kind == Happening.EXITED], events
+        assert {one.part for one in events if one.kind == Happening.STARTED} == {web, belt}
+        assert not [one for one in cloud.heard[before:] if isinstance(one[2], Beat) and CRASHED in one[2].workloads]
+
+
+def of_workloads(cloud: Cloud) -> dict[str, str]:
+    """The letter of each workload, as the newest beat that the newest birth explains has it."""
+    cloud.listen()
+    births = [said for _, _, said, _ in cloud.heard if isinstance(said, Birth) and not said.dead]
+    beats = [said for _, _, said, _ in cloud.heard if isinstance(said, Beat)]
+    if not births or not beats or beats[-1].roster != births[-1].roster:
+        return {}
+    return dict(zip(births[-1].workloads, beats[-1].workloads, strict=True))
 
 
 def test_a_failed_release_goes_back_and_downloads_nothing_for_it(at: Stand) -> None:

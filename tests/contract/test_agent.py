@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from cloud.ingest.heard import Heard
-from cloud.ingest.mqtt import Access, Ear
 from edgeagent.happening import Happening
 from edgeagent.wire import (
     Address,
@@ -26,46 +24,16 @@ from edgeagent.wire import (
     Event,
     Finding,
     Message,
-    decode,
     encode,
-    read_topic,
     topic,
 )  # fmt: skip
+from tests.contract.cloudside import Cloud
 from tests.contract.plainbroker import ENOUGH, MOSQUITTO, PlainBroker, until
 
 pytestmark = pytest.mark.skipif(
     MOSQUITTO is None and not os.environ.get("CI"), reason="no mosquitto: apt-get install mosquitto"
 )
 HERE, THERE = Address("tc-001", "tc-001-scan-1"), Address("tc-001", "tc-001-scan-2")
-
-
-class Cloud:
-    """What a monitor hears, and can say."""
-
-    def __init__(self, broker: PlainBroker) -> None:
-        self.ear = Ear(Access("127.0.0.1", broker.port, "monitor"), range(64), lambda: None)
-        self.ear.start()
-        self.heard: list[tuple[float, Address, Message, bool]] = []
-
-    def listen(self) -> None:
-        for one in self.ear.take():
-            if isinstance(one, Heard):
-                address, channel = read_topic(one.topic)
-                self.heard.append((one.at, address, decode(address, channel, one.payload), one.retained))
-
-    def waits(self, right: Callable[[Address, Message], bool], what: str, after: int = 0) -> Message:
-        """Wait for the first message of a kind that was heard after so many others."""
-
-        def come() -> list[Message]:
-            self.listen()
-            return [said for _, address, said, _ in self.heard[after:] if right(address, said)]
-
-        until(lambda: bool(come()), what)
-        return come()[0]
-
-    def count(self) -> int:
-        self.listen()
-        return len(self.heard)
 
 
 @pytest.fixture

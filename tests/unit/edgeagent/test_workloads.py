@@ -100,7 +100,7 @@ def test_a_workload_keeps_its_name_from_version_to_version(name: str, owner: str
 def test_a_process_that_ends_while_its_sandbox_goes_on_has_crashed(running: Box) -> None:
     assert running.see(pod(), after=30) is R, "it may be taken away"
     assert due(running.workloads) == running.now + CERTAIN
-    assert running.see(pod(), after=CERTAIN) is C
+    assert running.see(pod(), after=CERTAIN + 0.01) is C
     assert running.told == [Happened(Happening.EXITED, SCAN, {"ran": "40", "restarts": "0"})]
     running.kinds()
     assert due(running.workloads) == float("inf")
@@ -113,14 +113,14 @@ def test_a_process_that_ends_while_its_sandbox_goes_on_has_crashed(running: Box)
 def test_a_crash_that_is_over_before_anyone_looked_is_told_by_its_restart(running: Box) -> None:
     assert running.see(pod(8, restarts=1), after=0.2) is C
     assert running.kinds() == [Happening.EXITED, Happening.STARTED]
-    assert running.see(pod(8, restarts=1), after=CERTAIN) is C
+    assert running.see(pod(8, restarts=1), after=CERTAIN + 0.01) is C
     assert running.kinds() == []
 
 
 def test_a_pod_that_is_taken_away_is_no_crash(running: Box) -> None:
     assert running.see(pod(), after=5) is R
     assert running.see(pod(sandbox=False), after=CERTAIN * 0.9) is E
-    assert running.see(pod(sandbox=False), after=CERTAIN) is E
+    assert running.see(pod(sandbox=False), after=CERTAIN + 0.01) is E
     assert running.see(after=1) is E
     assert running.kinds() == [Happening.ENDED]
     assert running.see(after=AWAY) is None
@@ -145,7 +145,7 @@ def test_beside_an_old_pod_that_runs_a_new_one_only_speaks_when_it_is_worse_off(
 def test_what_prepares_a_pod_may_end_while_it_is_young(box: Box) -> None:
     assert box.see(pod(5)) is R
     assert box.see(pod(), after=3) is R
-    assert box.see(pod(), after=CERTAIN) is S
+    assert box.see(pod(), after=CERTAIN + 0.01) is S
     assert box.see(pod(6), after=1) is R
     assert Happening.EXITED not in box.kinds()
 
@@ -181,7 +181,7 @@ def test_an_agent_that_has_just_begun_tells_a_crash_at_once() -> None:
     box = Box()
     assert box.see(pod(7, restarts=3)) is R
     assert box.see(pod(restarts=3), after=0.1) is R
-    assert box.see(pod(restarts=3), after=CERTAIN) is C
+    assert box.see(pod(restarts=3), after=CERTAIN + 0.01) is C
 
 
 def test_what_must_be_here_is_missed_after_a_while(box: Box) -> None:
@@ -220,14 +220,14 @@ def test_a_counter_that_stands_is_told_and_its_return_too(running: Box) -> None:
     assert running.kinds() == [Happening.STALLED, Happening.RESUMED]
     assert running.see(pod(), after=1) is R
     running.workloads = measured(running.workloads, "nobody", 1.0, running.now)
-    assert running.see(pod(), after=CERTAIN) is C
+    assert running.see(pod(), after=CERTAIN + 0.01) is C
     assert measured(running.workloads, SCAN, 0.0, running.now) == running.workloads, "the dead are not asked"
 
 
 def test_of_several_containers_one_that_ends_is_a_crash_and_the_rest_go_on(running: Box) -> None:
     assert running.see(pod(7, 8), after=1) is R
     assert running.see(pod(7), after=STEADY) is R
-    assert running.see(pod(7), after=CERTAIN) is C
+    assert running.see(pod(7), after=CERTAIN + 0.01) is C
     assert running.see(pod(7, 9, restarts=1), after=1) is C
     assert running.see(pod(7, 9, restarts=1), after=STEADY) is R
 
