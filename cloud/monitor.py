@@ -13,7 +13,7 @@ from cloud.alerts.lifecycle import Book, load
 from cloud.alerts.plan import AlertPlan
 from cloud.fleet.errors import SpecError
 from cloud.ingest.mqtt import Access, Ear
-from cloud.ingest.service import Monitor, Plan, Ports, fresh_hearing
+from cloud.ingest.service import Monitor, Nowhere, Plan, Ports, Surroundings, fresh_hearing
 from cloud.ingest.watch import Watch
 from cloud.settings import MonitorSettings
 from cloud.store.statefile import Saved, StateFile
@@ -31,7 +31,8 @@ def run(settings: MonitorSettings, alerts: AlertPlan) -> None:
     woken = threading.Event()
     shards = range(settings.replica, SHARDS, settings.replicas)
     ear = Ear(_access(settings), shards, woken.set)
-    monitor = Monitor(Ports(ear, state, desk), _plan(alerts), _watch(saved, settings), woken)
+    cluster = _cluster(settings)
+    monitor = Monitor(Ports(ear, state, desk, cluster), _plan(alerts), _watch(saved, settings), woken)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: monitor.stop())
     log.info(
@@ -40,11 +41,13 @@ def run(settings: MonitorSettings, alerts: AlertPlan) -> None:
     desk.start()
     for delivery in saved.untold:
         desk.tell(delivery.channel, delivery.notices)
+    cluster.start(saved.boxes)
     ear.start()
     try:
         monitor.run()
     finally:
         ear.stop()
+        cluster.stop()
         desk.stop()
     log.info("stopped")
 
@@ -62,7 +65,16 @@ def _access(settings: MonitorSettings) -> Access:
 
 
 def _plan(alerts: AlertPlan) -> Plan:
-    return Plan(alerts.receivers, alerts.silences, {}, ZoneInfo(alerts.time_zone))
+    return Plan(alerts.receivers, alerts.silences, ZoneInfo(alerts.time_zone))
+
+
+def _cluster(settings: MonitorSettings) -> Surroundings:
+    """Return the cluster as the settings name it. Raises SpecError where no access to one is set."""
+    if not settings.cluster:
+        return Nowhere()
+    from cloud.reports import reports  # noqa: PLC0415 - the client of the API takes a second and 60 MB
+
+    return reports(settings.replica)
 
 
 def _watch(saved: Saved, settings: MonitorSettings) -> Watch:

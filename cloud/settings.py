@@ -82,6 +82,13 @@ class MonitorSettings(BaseSettings):
             description="Our name at the broker: that of our certificate. Each monitor has its own.",
         ),
     ] = "monitor"
+    cluster: Annotated[
+        bool,
+        Field(
+            description="Write verdicts into the EdgeBoxes of the cluster that KUBECONFIG or the pod's account names, "
+            "so that releases leave dark boxes alone at once."
+        ),
+    ] = False
     replica: Annotated[int, Field(ge=0, le=63, description="Which of the monitors this is, from 0 on.")] = 0
     replicas: Annotated[
         int, Field(ge=1, le=64, description="Monitors in all. Each hears the shards whose number mod this is its own.")

@@ -29,6 +29,7 @@ TECHNOLOGY = {
     "journal": "writes the operator's log",
     "handlers": "composition: kopf calls it",
     "leadership": "composition: asks the cluster who leads, by the clock",
+    "listener": "composition: asks who lives, by the clock",
     "worker": "composition: a thread that gathers, plans and applies",
     "mqtt": "talks to the broker",
     "desk": "composition: all channels of a plan",

@@ -10,6 +10,7 @@ from typing import Final
 from cloud.cli.kube import Api, Gone, Json, NotFound
 from cloud.cli.output import complain
 from cloud.fleet.errors import SpecError, Unavailable
+from cloud.fleet.report import LEASE_PREFIX
 from cloud.fleet.resource import API_VERSION, SITE_LABEL
 from cloud.fleet.wording import some
 from cloud.rollout import control
@@ -23,7 +24,7 @@ from cloud.rollout.views import Kind, ReleaseView
 
 RELEASES: Final = f"/apis/{API_VERSION}/edgereleases"
 NODES: Final = "/api/v1/nodes"
-_LOOKED_AT: Final = (Kind.NODE, Kind.SITE, Kind.RELEASE, Kind.DAEMON_SET, Kind.POD)
+_LOOKED_AT: Final = (Kind.NODE, Kind.SITE, Kind.BOX, Kind.RELEASE, Kind.DAEMON_SET, Kind.POD)
 _WATCH_SECONDS: Final = 30  # one stretch of watching; a connection cut in silence is noticed after it
 _RETRIES: Final = 12  # in a row without an answer: with the back-off below, about a minute and a half
 _LONGEST_PAUSE: Final = 10.0
@@ -91,6 +92,8 @@ def mirror(api: Api, now: datetime, kinds: Iterable[Kind] = _LOOKED_AT) -> Mirro
         query = {"labelSelector": resource.selector} if resource.selector else {}
         for item in api.every(f"{root}/{resource.api_version}/{resource.plural}", **query):
             held.absorb(kind, item, now)
+    monitors = {one.status.witness for one in held.boxes().values() if one.status.witness.startswith(LEASE_PREFIX)}
+    held.heard_from(frozenset(monitors), now)  # whether they live only the operator knows
     return held
 
 

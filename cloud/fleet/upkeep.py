@@ -4,7 +4,7 @@ An EdgeBox outlives its node: a box that has vanished is a fault to be seen, and
 person retires one. Of a box that another witness speaks for, only the spec is ours.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from cloud.fleet.box import BoxSpec, BoxStatus, Health
+from cloud.fleet.report import LEASE_PREFIX
 
 GONE: Final = "NodeGone"
 
@@ -54,9 +55,12 @@ class Unfit:
 
 
 def due(
-    sightings: Mapping[str, Sighting], entries: Mapping[str, Entry], now: datetime
+    sightings: Mapping[str, Sighting], entries: Mapping[str, Entry], observers: Collection[str], now: datetime
 ) -> tuple[list[Due], list[Unfit]]:
-    """Return what to write, by name, and which nodes cannot be boxes. A new box gets its status with the next call."""
+    """Return what to write, by name, and which nodes cannot be boxes. A new box gets its status with the next call.
+
+    ``observers``: monitors that live, which speak for their boxes themselves.
+    """
     writes, unfit = [], []
     for name, sighting in sorted(sightings.items()):
         entry = entries.get(name)
@@ -68,7 +72,7 @@ def due(
             unfit.append(Unfit(name, f"{first['loc'][0]} {first['input']!r}: {first['msg']}; correct the node's label"))
             continue
         due_spec = spec if entry is None or _differs(entry.spec, wanted) else None
-        due_status = _status(sighting, entry) if entry is not None else None
+        due_status = _status(sighting, entry, observers) if entry is not None else None
         if due_spec or due_status:
             writes.append(Due(name, due_spec, due_status))
     return [*writes, *_vanished(sightings, entries, now)], unfit
@@ -82,12 +86,14 @@ def _differs(known: BoxSpec | None, wanted: BoxSpec) -> bool:
     )
 
 
-def _status(sighting: Sighting, entry: Entry) -> dict[str, Any] | None:
+def _status(sighting: Sighting, entry: Entry, observers: Collection[str]) -> dict[str, Any] | None:
     health = Health.ONLINE if sighting.online else Health.OFFLINE
     known = entry.status
-    if known.witness not in {"", sighting.witness}:
+    silent = known.witness.startswith(LEASE_PREFIX) and known.witness not in observers
+    if known.witness not in {"", sighting.witness} and not silent:
         return None
-    if known.health is health and known.reason != GONE and known.observed_generation == entry.generation:
+    same = known.health is health and known.reason != GONE and known.observed_generation == entry.generation
+    if same and not silent:
         return None
     told = "The node is ready." if sighting.online else "Kubernetes has not heard from the node, or it is not ready."
     return BoxStatus(

@@ -6,10 +6,11 @@ What follows from a turn is kept before it is told, so that after a crash nobody
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from types import MappingProxyType
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -72,6 +73,56 @@ class Outlet(Protocol):
         ...
 
 
+class Surroundings(Protocol):
+    """The cluster that the boxes belong to."""
+
+    @property
+    def releases(self) -> Mapping[str, str]:
+        """Return which release moves a box now, by box."""
+        ...
+
+    @property
+    def zones(self) -> Mapping[str, ZoneInfo]:
+        """Return the time zones of sites."""
+        ...
+
+    def start(self, known: Iterable[Remembered]) -> None:
+        """Begin, with what was known before."""
+        ...
+
+    def tell(self, transitions: Iterable[Transition]) -> None:
+        """Let the cluster know; never blocks."""
+        ...
+
+    def gone(self) -> Collection[str]:
+        """Return the boxes that people took out of the fleet since the last time."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+class Nowhere:
+    """No cluster."""
+
+    releases: Mapping[str, str] = MappingProxyType({})
+    zones: Mapping[str, ZoneInfo] = MappingProxyType({})
+
+    def start(self, known: Iterable[Remembered]) -> None:
+        """Do nothing."""
+
+    def tell(self, transitions: Iterable[Transition]) -> None:
+        """Let nobody know."""
+
+    def gone(self) -> Collection[str]:
+        """Return nothing: nobody takes boxes out."""
+        return ()
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a monitor hears and speaks through."""
@@ -79,6 +130,7 @@ class Ports:
     ear: Ear
     keeper: Keeper
     outlet: Outlet
+    cluster: Surroundings = field(default_factory=Nowhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +139,6 @@ class Plan:
 
     receivers: tuple[Receiver, ...] = ()
     silences: tuple[Silence, ...] = ()
-    zones: Mapping[str, ZoneInfo] = field(default_factory=dict)  # of sites
     zone: tzinfo = UTC  # of the times in notices
 
 
@@ -95,11 +146,10 @@ class Monitor:
     """One monitor. ``woken`` is set by its ear when there is something to take."""
 
     def __init__(self, ports: Ports, plan: Plan, watch: Watch, woken: threading.Event) -> None:
-        self._ear, self._keeper, self._outlet = ports.ear, ports.keeper, ports.outlet
+        self._ear, self._keeper, self._outlet, self._cluster = ports.ear, ports.keeper, ports.outlet, ports.cluster
         self._plan, self.watch = plan, watch
         self._woken, self._stopping = woken, threading.Event()
         self._dropped = 0
-        self.releases: Mapping[str, str] = {}
 
     def stop(self) -> None:
         """End; from any thread, also from a signal handler."""
@@ -118,14 +168,15 @@ class Monitor:
         dropped = self._ear.dropped
         sounds, now, at = self._ear.take(), time.monotonic(), time.time()
         around = Around(
-            self.releases,
+            self._cluster.releases,
             partial(
-                silenced, silences=self._plan.silences, zones=self._plan.zones, now=datetime.fromtimestamp(at, UTC)
+                silenced, silences=self._plan.silences, zones=self._cluster.zones, now=datetime.fromtimestamp(at, UTC)
             ),
             self._outlet.failing(),
             dropped=dropped != self._dropped,
         )
         self._dropped = dropped
+        self._forget(self._cluster.gone())
         turn = self.watch.turn(sounds, now, at, around)
         for asked in turn.ask:
             self._ear.say(topic(asked.witness, Channel.ASK), encode(asked.ask))
@@ -137,16 +188,23 @@ class Monitor:
         hearing = self.watch.hearing
         boxes = [hearing.remembered(one.address) for one in turn.transitions]
         self._keeper.keep(dump(turn.book), boxes, turn.transitions, deliveries)
+        self._cluster.tell(turn.transitions)
         _log(turn.transitions, deliveries)
         for delivery in deliveries:
             self._outlet.tell(delivery.channel, delivery.notices)
+
+    def _forget(self, gone: Collection[str]) -> None:
+        """Know nothing more of boxes that were taken out of the fleet."""
+        for address in [one for one in self.watch.hearing.addresses() if one.box in gone] if gone else ():
+            log.info("Forgotten", box=str(address))
+            self.watch.hearing.forget(address)
 
     def _deliveries(self, message: tuple[Announcement, ...]) -> Iterable[Delivery]:
         """Return what goes to which channel; a channel that several receivers share gets it once."""
         hearing, plan = self.watch.hearing, self._plan
         by_channel: dict[str, list[Notice]] = {}
         for told in message:
-            takers = receivers(told, plan.receivers, hearing.roles, plan.zones)
+            takers = receivers(told, plan.receivers, hearing.roles, self._cluster.zones)
             said = notice(told, Setting(hearing.roles, plan.zone))
             for channel in sorted({channel for taker in takers for channel in taker.channels}):
                 by_channel.setdefault(channel, []).append(said)

@@ -113,6 +113,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def renewals(self) -> Mapping[str, str]:
+        """Return when each monitor renewed its lease last, as it wrote that. Raises Refused, Unavailable."""
+        ...
+
     def tell(self, event: Raw) -> None:
         """Record a Kubernetes Event, or count it up if one of that name exists. Raises Refused, Unavailable."""
         ...

@@ -1,7 +1,7 @@
-"""Whether a box can be reached: the port through which a verdict comes, and the verdict Kubernetes itself gives.
+"""Whether a box can be reached: by the node's Ready condition, and by a monitor that hears the box's own beats.
 
-Until a monitor that hears the boxes' own beats speaks here, the only witness is the node's Ready condition, which is
-tens of seconds behind: a box counts as dark as soon as it is anything but True.
+Kubernetes is tens of seconds behind, so a box counts as dark as soon as the condition is anything but True. A monitor
+knows of a silence within seconds, so its word that a box is dark counts at once; that one is there again needs both.
 """
 
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ class ReadySign:
 
     ready: bool
     since: datetime  # by the clock of whoever wrote it, for a ready node the box's own: may be wrong
+    witness: str = "NodeReady"
 
 
 class Connectivity(Protocol):
@@ -55,5 +56,5 @@ class NodeReady:
         we looked is dated as written, but never later than now.
         """
         if known is not None:
-            return known if known.online is sign.ready else Verdict(sign.ready, now, "NodeReady")
-        return Verdict(sign.ready, min(sign.since, now), "NodeReady")
+            return known if known.online is sign.ready else Verdict(sign.ready, now, sign.witness)
+        return Verdict(sign.ready, min(sign.since, now), sign.witness)

@@ -12,6 +12,7 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
 from cloud.fleet.errors import SpecError, Unavailable
+from cloud.fleet.report import LEASE_PREFIX
 from cloud.rollout.cluster import (
     NOT_LEADING,
     RESOURCES,
@@ -26,8 +27,10 @@ from cloud.rollout.cluster import (
 )
 from cloud.rollout.metrics import WRITE_ERRORS, WRITES
 from cloud.rollout.parsing import mark
+from cloud.rollout.unchecked import dict_at, dicts_at, text_at
 from cloud.rollout.views import Kind, Mark, Raw
 
+NAMESPACE: Final = "edgefleet"
 FIELD_MANAGER: Final = "edgefleet-operator"
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0  # one object
@@ -69,7 +72,8 @@ def access(kubeconfig: str | None = None) -> Any:  # noqa: ANN401 - kubernetes.c
 class KubeCluster:
     """A real cluster; safe to use from several threads."""
 
-    def __init__(self, configuration: Any) -> None:  # noqa: ANN401 - a class of the untyped library
+    def __init__(self, configuration: Any, namespace: str = NAMESPACE) -> None:  # noqa: ANN401 - a class of the untyped library
+        self._namespace = namespace  # in which edgefleet's own programs are
         self._api = client.ApiClient(configuration)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
 
@@ -91,6 +95,13 @@ class KubeCluster:
         if len(writes) == 1:
             return [self._write(writes[0], may)]
         return list(self._pool.map(partial(self._write, may=may), writes))
+
+    def renewals(self) -> Mapping[str, str]:
+        """Return when each monitor renewed its lease last, as it wrote that. Raises Refused, Unavailable."""
+        leases = self.ask("GET", f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases")
+        found = ((dict_at(one, "metadata"), dict_at(one, "spec")) for one in dicts_at(leases, "items"))
+        named = {text_at(meta, "name"): text_at(spec, "renewTime") for meta, spec in found}
+        return {name: renewed for name, renewed in named.items() if name.startswith(LEASE_PREFIX)}
 
     def tell(self, event: Raw) -> None:
         """Record an Event, or count up the one of that name. Raises Refused, Unavailable."""

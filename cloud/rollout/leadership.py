@@ -4,6 +4,7 @@ For the event loop's thread; only what ``unbroken`` returns may be called by oth
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from cloud.fleet.errors import Unavailable
-from cloud.rollout.cluster import always
+from cloud.rollout.cluster import Missing, Refused, always
 from cloud.rollout.peering import Lead, Signatures
 
 ASKED_EVERY: Final = 2.0  # seconds; well below what an answer is good for
@@ -42,6 +43,13 @@ class Leadership:
         if said.rival is not None:
             raise Deposed(f"operator {said.rival} leads")
         self._lead = self._lead.confirmed(said, asked, self.clock())
+
+    async def keep_asking(self) -> None:
+        """Ask for ever, for a process that nothing wakes. Raises Deposed; what else goes wrong who writes is told."""
+        while True:
+            with contextlib.suppress(Unavailable, Missing, Refused):
+                await self.ask()
+            await asyncio.sleep(ASKED_EVERY)
 
     async def must_hold(self) -> None:
         """Raise Deposed if another operator leads, Unavailable while it is not certain that we do."""

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cloud.fleet.report import is_dark
 from cloud.fleet.resource import is_name
-from cloud.rollout.connectivity import Connectivity, Verdict
+from cloud.rollout.connectivity import Connectivity, ReadySign, Verdict
 from cloud.rollout.parsing import mark, parse, unparsed
 from cloud.rollout.snapshot import Box, Fleet, Pod, Version
 from cloud.rollout.views import (
@@ -63,6 +64,7 @@ class Mirror:
         self._objects: dict[Kind, dict[Key, View]] = {kind: {} for kind in Kind}
         self._passed_over: dict[Kind, dict[Key, Mark]] = {kind: {} for kind in Kind}
         self._verdicts: dict[str, Verdict] = {}  # by node
+        self._observers: frozenset[str] = frozenset()  # monitors that live
         self._members: dict[tuple[Kind, WorkloadKey], dict[Key, View]] = {}  # pods, DaemonSets, releases by workload
 
     def absorb(self, kind: Kind, raw: Raw, now: datetime) -> frozenset[WorkloadKey]:
@@ -98,7 +100,9 @@ class Mirror:
             if old.mark.uid != new.mark.uid:  # another box of that name
                 self._verdicts.pop(new.mark.key[1], None)
         self._keep(kind, new)
-        judged = self._judge(new, now) if isinstance(new, NodeView) else False
+        judged = self._judge(new.mark.key, now) if isinstance(new, NodeView | BoxView) else False
+        if judged and kind is Kind.BOX:
+            return self.workloads() | {UPKEEP}
         return self._concerned(kind, new, old) if judged or _differs(old, new) else frozenset()
 
     def holds(self, kind: Kind, one: Mark) -> bool:
@@ -116,6 +120,19 @@ class Mirror:
         if kind is Kind.NODE:
             self._verdicts.pop(key[1], None)
         return self._concerned(kind, old, old)
+
+    @property
+    def observers(self) -> frozenset[str]:
+        """The monitors that live."""
+        return self._observers
+
+    def heard_from(self, observers: frozenset[str], now: datetime) -> frozenset[WorkloadKey]:
+        """Take in which monitors live; return what that concerns."""
+        changed, self._observers = self._observers ^ observers, observers
+        judged = [
+            self._judge(view.mark.key, now) for view in self._all(Kind.BOX, BoxView) if view.status.witness in changed
+        ]
+        return self.workloads() | {UPKEEP} if any(judged) else frozenset({UPKEEP} if changed else ())
 
     def drift(self, kind: Kind, before: Mapping[Key, Mark], marks: Iterable[Mark]) -> Drift:
         """Compare with a fresh list of the cluster; ``before`` is what ``marks`` said when the list was asked for."""
@@ -199,11 +216,21 @@ class Mirror:
                 moved_by=node.moved_by.get(memory, ()),
             )
 
-    def _judge(self, node: NodeView, now: datetime) -> bool:
-        """Renew the verdict on a box; tell whether it changed."""
+    def _judge(self, key: Key, now: datetime) -> bool:
+        """Renew the verdict on a box, if it has a node; tell whether it changed."""
+        node = self._objects[Kind.NODE].get(key)
+        if not isinstance(node, NodeView):
+            return False
         known = self._verdicts.get(node.name)
-        verdict = self._verdicts[node.name] = self._connectivity.judge(node.sign, known, now)
+        verdict = self._verdicts[node.name] = self._connectivity.judge(self._sign(node, now), known, now)
         return known != verdict
+
+    def _sign(self, node: NodeView, now: datetime) -> ReadySign:
+        """What is said of a box: by a monitor that lives, if it says that the box is dark; else by Kubernetes."""
+        box = self._objects[Kind.BOX].get(node.mark.key)
+        if isinstance(box, BoxView) and box.status.witness in self._observers and is_dark(box.status):
+            return ReadySign(ready=False, since=box.status.since or now, witness=box.status.witness)
+        return node.sign
 
     def _keep(self, kind: Kind, view: View) -> None:
         self._objects[kind][view.mark.key] = view

@@ -47,7 +47,7 @@ class Keep:
 def keep_boxes(mirror: Mirror, now: datetime, refusals: Mapping[str, Refusal]) -> Keep:
     """Return the next writes that make every EdgeBox say what its node says."""
     sightings = {
-        name: Sighting(node.site, node.role, verdict.online, verdict.since, verdict.witness)
+        name: Sighting(node.site, node.role, verdict.online, verdict.since, "NodeReady")
         for name, (node, verdict) in mirror.nodes().items()
     }
     boxes = mirror.boxes()
@@ -63,6 +63,7 @@ def keep_boxes(mirror: Mirror, now: datetime, refusals: Mapping[str, Refusal]) -
     wanted, unfit = due(
         {name: one for name, one in sightings.items() if name not in standing},
         {name: Entry(box.spec, box.status, box.generation) for name, box in boxes.items() if name not in standing},
+        mirror.observers,
         now,
     )
     batch = tuple(islice(wanted, BATCH))

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,8 @@ from cloud.fleet.upkeep import Unfit
 from cloud.rollout import metrics
 from cloud.rollout.cluster import RESOURCES, Cluster, Conflict, Missing, Refused
 from cloud.rollout.journal import tell_failure, tell_look, tell_unfit, tell_unreadable
-from cloud.rollout.leadership import ASKED_EVERY, Deposed, Leadership
+from cloud.rollout.leadership import Deposed, Leadership
+from cloud.rollout.listener import follow
 from cloud.rollout.mirror import UPKEEP, Drift, Mirror
 from cloud.rollout.parsing import mark
 from cloud.rollout.reconcile import Look, Registry
@@ -75,7 +76,7 @@ class Work:
 
     def __post_init__(self) -> None:
         self.queue = Wakeups(self.pace)
-        self._threads = ThreadPoolExecutor(LOOKERS + 1, thread_name_prefix="look")
+        self._threads = ThreadPoolExecutor(LOOKERS + 2, thread_name_prefix="look")
 
     def seen(self, kind: Kind, event_type: str | None, raw: Raw) -> None:
         """Take in one event of a watch; type None: an object of a list with which a watch begins."""
@@ -97,7 +98,8 @@ class Work:
     async def run(self) -> None:
         """Look at what is woken until stopped. Raises Deposed, Blind."""
         self._lookers = [asyncio.create_task(self._looker(), name=f"looker {number}") for number in range(LOOKERS)]
-        self._others = [asyncio.create_task(self._auditor()), asyncio.create_task(self._leader())]
+        others = (self._auditor, partial(self._once_watching, self.leadership.keep_asking))
+        self._others = [asyncio.create_task(one()) for one in (*others, partial(self._once_watching, self._listen))]
         tasks = [*self._lookers, *self._others]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -273,13 +275,14 @@ class Work:
                 raise
         return self.mirror.drift(kind, before, listed)
 
-    async def _leader(self) -> None:
-        """End this process when another one leads, though nothing wakes it: its watches are paused then."""
+    async def _once_watching(self, work: Callable[[], Awaitable[None]]) -> None:
         await self._watching.wait()
-        while not self._stopping:
-            with contextlib.suppress(Unavailable, Missing, Refused):  # who writes asks again, and is told
-                await self.leadership.ask()
-            await asyncio.sleep(ASKED_EVERY)
+        await work()
+
+    async def _listen(self) -> None:
+        """Know which monitors live."""
+        renewals = partial(self._in_thread, self.cluster.renewals)
+        await follow(renewals, lambda alive: self._wake(self.mirror.heard_from(alive, _now())))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

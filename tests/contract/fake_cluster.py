@@ -33,6 +33,7 @@ class FakeCluster:
         self.objects: dict[tuple[Kind, Key], Json] = {}
         self.events: dict[Key, Json] = {}
         self.writes: list[Write] = []  # every one that was asked for
+        self.leases: dict[str, str] = {}  # of monitors: when each was renewed
         self.down = False  # True: nothing answers
         self._revision = 0
         self._applied: dict[tuple[Kind, Key, str], Json] = {}  # what was applied last, of each subresource
@@ -52,6 +53,11 @@ class FakeCluster:
 
     def write(self, writes: Sequence[Write], may: Callable[[], bool] = always) -> Sequence[Answer]:
         return [self._write(one) if may() else Unavailable(NOT_LEADING) for one in writes]
+
+    def renewals(self) -> Mapping[str, str]:
+        if self.down:
+            raise Unavailable("the fake is down")
+        return dict(self.leases)
 
     def tell(self, event: Raw) -> None:
         if self.down:

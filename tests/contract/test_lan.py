@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -70,11 +70,14 @@ def stopped(pid: int) -> bool:
 def void() -> Iterator[int]:
     """A port that takes what is sent to it and says nothing, like the address of a machine without power."""
     with ExitStack() as stack:
-        mute = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        mute.bind(("127.0.0.1", 0))
-        port: int = mute.getsockname()[1]
-        full = stack.enter_context(socket.socket())
-        full.bind(("127.0.0.1", port))
+        port, full = 0, stack.enter_context(socket.socket())
+        for _ in range(20):  # somebody else may have the other half of a port
+            mute = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            mute.bind(("127.0.0.1", 0))
+            port = mute.getsockname()[1]
+            with suppress(OSError):
+                full.bind(("127.0.0.1", port))
+                break
         full.listen(0)
         for _ in range(4):  # the kernel drops what finds no place in line
             waiting = stack.enter_context(socket.socket())

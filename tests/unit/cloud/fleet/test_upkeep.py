@@ -18,7 +18,7 @@ def entry(spec: dict[str, Any] | None = None, **status: object) -> Entry:
 
 
 def one(sighting: Sighting, known: Entry | None) -> list[Due]:
-    writes, unfit = due({"box-1": sighting}, {"box-1": known} if known else {}, NOW)
+    writes, unfit = due({"box-1": sighting}, {"box-1": known} if known else {}, (), NOW)
     assert unfit == []
     return writes
 
@@ -57,17 +57,17 @@ def test_another_witness_is_not_talked_over() -> None:
 
 
 def test_a_box_whose_node_is_gone_stays_to_be_seen_and_is_written_once() -> None:
-    writes, _ = due({}, {"box-1": entry()}, NOW)
+    writes, _ = due({}, {"box-1": entry()}, (), NOW)
     status = writes[0].status
     assert status is not None
     assert (status["health"], status["reason"]) == (Health.OFFLINE.value, "NodeGone")
     assert "kubectl delete edgebox box-1" in status["message"]
     gone = entry(**status)
-    assert due({}, {"box-1": gone}, NOW) == ([], [])
+    assert due({}, {"box-1": gone}, (), NOW) == ([], [])
     assert one(SEEN, gone)[0].status is not None, "it has come back"
 
 
 def test_a_node_whose_labels_no_box_can_have_is_told_and_keeps_nobody_waiting() -> None:
-    writes, unfit = due({"box-1": replace(SEEN, site="No Site"), "box-2": SEEN}, {}, NOW)
+    writes, unfit = due({"box-1": replace(SEEN, site="No Site"), "box-2": SEEN}, {}, (), NOW)
     assert [write.box for write in writes] == ["box-2"]
     assert [(one.box, "No Site" in one.problem) for one in unfit] == [("box-1", True)]
