@@ -5,19 +5,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from cloud.fleet.record import Transition
+from cloud.fleet.report import LEASE_PREFIX
+from cloud.fleet.verdict import Reason, Verdict
+from cloud.reports import Reports
 from cloud.rollout.cluster import Refused, Verb, Write, manifest
 from cloud.rollout.kube import KubeCluster, access
 from cloud.rollout.views import Kind
+from edgeagent.wire import Address
 from simulator.fleet import usual_fleet
-from simulator.operating import ACCOUNT, NAMESPACE
+from simulator.operating import ACCOUNT, NAMESPACE, introduce
 from tests.cluster.audit import Request
 from tests.cluster.observer import Program
 from tests.cluster.rollouts import RELEASES, TREE, Rig, raised
@@ -106,6 +113,50 @@ def writes(rig: Rig) -> list[Request]:
 def node_patches(rig: Rig) -> int:
     """How many of these were of nodes, whatever they changed."""
     return sum(one.resource == "nodes" for one in writes(rig))
+
+
+def test_a_box_that_a_monitor_calls_dark_is_left_alone_while_its_node_is_ready(led: Rig) -> None:
+    program, box, site = Program(led.namespace("verdicts"), "scan"), BOXES[0], SITES[0]
+    introduce(led.cluster, FLEET[:1])
+    observed = reports_of(led)
+    led.release(program, "1.0", SITES).wait("Succeeded")  # longer than the operator needs to know that a monitor lives
+    observed.tell([transition(site, box, Reason.BEATS, Reason.SITE_DARK)])
+    led.until(lambda: status_of(led, box).get("reason") == "SiteDark", "the EdgeBox says so")
+    assert status_of(led, box)["health"] == "Offline"
+    assert led.cluster.kube.ready_nodes()[box]
+    rollout = led.release(program, "2.0", SITES).wait("CatchingUp")
+    assert not rollout.touched(box)
+    assert rollout.status["counts"]["deferred"] == 1
+    assert observed.zones == {site: ZoneInfo("Asia/Shanghai")}
+    observed.tell([transition(site, box, Reason.SITE_DARK, Reason.BEATS)])
+    rollout.wait("Succeeded")
+    led.until(lambda: status_of(led, box).get("health") == "Online", "the EdgeBox says that it is back")
+
+    observed.tell([transition(site, box, Reason.BEATS, Reason.SILENT)])
+    led.until(lambda: status_of(led, box).get("reason") == "Silent", "the EdgeBox says so")
+    observed.stop()  # as a monitor that dies: what it said last stands
+    led.until(lambda: status_of(led, box).get("witness") == "NodeReady", "nobody believes a monitor that is dead")
+    assert status_of(led, box)["health"] == "Online"
+
+
+def reports_of(rig: Rig) -> Reports:
+    """A monitor's part in the cluster, under exactly its service account."""
+    path = rig.cluster.record.place.folder / "monitor.kubeconfig"
+    rig.cluster.kubeconfig_for(NAMESPACE, "edgefleet-monitor", path)
+    made = Reports(KubeCluster(access(str(path))), f"{LEASE_PREFIX}0", NAMESPACE)
+    made.start(())
+    return made
+
+
+def transition(site: str, box: str, before: Reason, after: Reason) -> Transition:
+    now = datetime.now(UTC)
+    return Transition(Address(site, box), before, Verdict(after, 0.0), now, now)
+
+
+def status_of(rig: Rig, box: str) -> dict[str, Any]:
+    """What an EdgeBox says."""
+    found: dict[str, Any] = (rig.cluster.kube.get(f"{EDGE_BOXES}/{box}") or {}).get("status", {})
+    return found
 
 
 def test_an_operator_that_another_has_replaced_ends_when_it_wakes_to_be_started_afresh(rig: Rig) -> None:

@@ -56,6 +56,18 @@ def test_another_witness_is_not_talked_over() -> None:
     assert one(replace(SEEN, online=False), entry(witness="Monitor")) == []
 
 
+def test_a_monitor_speaks_for_its_boxes_as_long_as_it_lives() -> None:
+    known = entry(health="Offline", reason="SiteDark", witness="edgefleet-monitor-0")
+    boxes, seen = {"box-1": known}, {"box-1": SEEN}
+    assert due(seen, boxes, {"edgefleet-monitor-0"}, NOW) == ([], [])
+    ((write,), _) = due(seen, boxes, {"edgefleet-monitor-1"}, NOW)
+    assert write.status is not None
+    assert (write.status["health"], write.status["witness"]) == ("Online", "NodeReady")
+    same = replace(known, status=known.status.model_copy(update={"health": Health.ONLINE}))
+    ((write,), _) = due(seen, {"box-1": same}, (), NOW)
+    assert write.status is not None, "its words are no longer a monitor's"
+
+
 def test_a_box_whose_node_is_gone_stays_to_be_seen_and_is_written_once() -> None:
     writes, _ = due({}, {"box-1": entry()}, (), NOW)
     status = writes[0].status

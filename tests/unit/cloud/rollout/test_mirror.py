@@ -203,3 +203,54 @@ def test_of_two_pods_of_a_workload_the_one_that_is_left_stays() -> None:
     held.drop(Kind.POD, ("default", "old"), "")
     (box,) = held.held(SCAN, NOW).fleet.boxes
     assert [pod.name for pod in box.pods] == ["new"]
+
+
+OBSERVER = "edgefleet-monitor-0"
+
+
+def raw_box(reason: str = "SiteDark", *, revision: int = 1, witness: str = OBSERVER) -> dict[str, Any]:
+    health = "Online" if reason == "Beats" else "Offline"
+    return {
+        "metadata": {"name": "box-1", "uid": "uid-edgebox", "resourceVersion": str(revision), "generation": 1},
+        "spec": {"node": "box-1", "site": "tc-1"},
+        "status": {"health": health, "reason": reason, "witness": witness, "since": "2026-03-02T11:59:00Z"},
+    }
+
+
+def told(held: Mirror) -> tuple[bool, str]:
+    _, verdict = held.nodes()["box-1"]
+    return verdict.online, verdict.witness
+
+
+def test_a_monitor_that_lives_makes_a_box_dark_at_once_and_lets_it_go() -> None:
+    held = mirror((Kind.RELEASE, raw_release()), (Kind.NODE, raw_node()))
+    assert held.heard_from(frozenset({OBSERVER}), NOW) == {UPKEEP}
+    assert held.absorb(Kind.BOX, raw_box(), NOW) == {SCAN, UPKEEP}
+    assert told(held) == (False, OBSERVER)
+    assert held.absorb(Kind.BOX, raw_box("Beats", revision=2), NOW) == {SCAN, UPKEEP}
+    assert told(held) == (True, "NodeReady")
+    assert held.absorb(Kind.BOX, raw_box("AgentDown", revision=3), NOW) == {UPKEEP}, "the machine runs on"
+    assert told(held)[0]
+
+
+def test_a_monitor_that_has_died_is_not_believed() -> None:
+    held = mirror((Kind.RELEASE, raw_release()), (Kind.NODE, raw_node()), (Kind.BOX, raw_box()))
+    assert told(held) == (True, "NodeReady")
+    assert held.heard_from(frozenset({OBSERVER}), NOW) == {SCAN, UPKEEP}
+    assert not told(held)[0]
+    assert held.heard_from(frozenset({OBSERVER}), NOW) == frozenset()
+    assert held.heard_from(frozenset(), NOW) == {SCAN, UPKEEP}
+    assert told(held)[0]
+
+
+def test_that_a_box_is_there_needs_kubernetes_as_well() -> None:
+    held = mirror((Kind.NODE, raw_node(ready=False)), (Kind.BOX, raw_box("Beats")))
+    held.heard_from(frozenset({OBSERVER}), NOW)
+    assert told(held) == (False, "NodeReady")
+
+
+def test_a_verdict_on_a_box_without_a_node_waits_for_it() -> None:
+    held = mirror((Kind.BOX, raw_box()))
+    assert held.heard_from(frozenset({OBSERVER}), NOW) == {UPKEEP}
+    held.absorb(Kind.NODE, raw_node(), NOW)
+    assert told(held) == (False, OBSERVER)
