@@ -25,7 +25,7 @@ from simulator.cluster import Cluster
 from simulator.fleet import Box, Site
 from simulator.folder import naming
 from simulator.machine import free_ports
-from simulator.operating import TREE
+from simulator.operating import NAMESPACE, TREE
 from simulator.programs import LOOPBACK, Program
 from simulator.progress import ClusterError, Report, Step
 from simulator.robot import Robot
@@ -36,6 +36,7 @@ COMMAND_SECONDS: Final = 60.0  # of one command; on an idle machine 1
 BROKER: Final = "broker"
 MONITOR: Final = "monitor"
 ENROLMENT: Final = "enrolment"
+MONITOR_ACCOUNT: Final = "edgefleet-monitor"
 PORTS: Final = 3
 
 Place = tuple[Site, Box]
@@ -117,7 +118,8 @@ def watching(cluster: Cluster, report: Report) -> Iterator[Watch]:
         serve = ("identity", "serve", "--folder", str(folder / "identity"), "--listen", LOOPBACK)
         cluster.keeper.start(program(ENROLMENT, folder, "cloud", *serve))
         report(Step("the monitor"))
-        cluster.keeper.start(monitor(folder, cloud_port, robot))
+        access = cluster.kubeconfig_for(NAMESPACE, MONITOR_ACCOUNT, folder / "kubeconfig")
+        cluster.keeper.start(monitor(folder, cloud_port, robot, access))
         wait_until(
             lambda: all(map(listens, (port, cloud_port, enrolment_port))),
             "broker and enrolment",
@@ -145,8 +147,8 @@ def make_identity(folder: Path, port: int, cloud_port: int, enrolment_port: int)
     command("cloud", "identity", "init", *words, place=folder)
 
 
-def monitor(folder: Path, cloud_port: int, robot: Robot) -> Program:
-    """The monitor, which tells the robot of everything; its secrets stand in files."""
+def monitor(folder: Path, cloud_port: int, robot: Robot, access: Path) -> Program:
+    """The monitor, which tells the robot of everything, and the cluster; its secrets stand in files."""
     write_secret(folder / "robot-url", robot.address)
     write_secret(folder / "robot-secret", robot.secret)
     with naming(folder / "alerts.yaml"):
@@ -159,6 +161,8 @@ def monitor(folder: Path, cloud_port: int, robot: Robot) -> Program:
         "EDGEFLEET_BROKER_CERTIFICATE": str(identity / "monitor/monitor.crt"),
         "EDGEFLEET_BROKER_KEY": str(identity / "monitor/monitor.key"),
         "EDGEFLEET_STATE": str(folder / "monitor"),
+        "EDGEFLEET_CLUSTER": "true",
+        "KUBECONFIG": str(access),
     }
     return program(MONITOR, folder, "cloud", "monitor", "--plan", str(folder / "alerts.yaml"), env=env)
 
