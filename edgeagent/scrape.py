@@ -1,16 +1,19 @@
 """Asks workloads for their counters, each in its turn and in threads of its own: one that hangs holds up no other."""
 
 import contextlib
+import errno
 import http.client
+import io
 import os
+import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from edgeagent.counter import LARGEST, Place, read_counter, read_place
 from edgeagent.rhythm import SAMPLE_EVERY
@@ -75,7 +78,7 @@ class Counters:
 
     def _answer(self, workload: str, place: Place, wake: Callable[[], None]) -> None:
         """In a thread of its own."""
-        text = _fetched(place) if place.host else _file(self._root / place.path.lstrip("/"))
+        text = _fetched(place) if place.host else _file(self._root, place.path)
         value = None if text is None else read_counter(text, place.metric)
         with self._lock:
             self._answers[workload] = Answered(workload, value, self._clock())
@@ -87,29 +90,49 @@ class Counters:
 
 def _fetched(place: Place) -> str | None:
     """Return the body that a port answers with; None: it does not, or not in time, or with too much."""
+    asked = f"GET {place.path} HTTP/1.0\r\nHost: {place.host}:{place.port}\r\nAccept: text/plain\r\n\r\n"
     deadline = time.monotonic() + PATIENCE
-    link = http.client.HTTPConnection(place.host, place.port, timeout=PATIENCE)
     try:
-        link.request("GET", place.path, headers={"Accept": "text/plain", "Connection": "close"})
-        answer = link.getresponse()
-        if answer.status != http.client.OK:
-            return None
-        body = b""
-        while chunk := answer.read1(65536):
-            body += chunk
-            if len(body) > LARGEST or time.monotonic() > deadline:
-                return None
-        return body.decode(errors="replace")
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection((place.host, place.port), PATIENCE) as link:
+            link.sendall(asked.encode())
+            heard = _heard(link, deadline)
+        answer = http.client.HTTPResponse(cast("socket.socket", _Heard(heard)), method="GET")
+        answer.begin()
+        return answer.read().decode(errors="replace") if answer.status == http.client.OK else None
+    except (OSError, ValueError, http.client.HTTPException):
         return None
-    finally:
-        link.close()
 
 
-def _file(path: Path) -> str | None:
-    """Return what a plain file holds; None: it is none, or too large."""
+def _heard(link: socket.socket, deadline: float) -> bytes:
+    """Return all that comes until the far end closes. Raises OSError when that is too much or takes too long.
+
+    It is read here and parsed later, for http.client waits anew for each line of a header.
+    """
+    heard = bytearray()
+    while len(heard) <= LARGEST:
+        link.settimeout(max(0.001, deadline - time.monotonic()))
+        if not (chunk := link.recv(65536)):
+            return bytes(heard)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        heard += chunk
+    raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+
+
+class _Heard:
+    """What was heard, as http.client takes it."""
+
+    def __init__(self, heard: bytes) -> None:
+        self._heard = heard
+
+    def makefile(self, _: str) -> io.BytesIO:
+        return io.BytesIO(self._heard)
+
+
+def _file(root: Path, place: str) -> str | None:
+    """Return what a plain file holds; None: it is none, too large, or a link is on the way to it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _opened(root, place.strip("/").split("/"))
     except (OSError, ValueError):
         return None
     try:
@@ -121,3 +144,18 @@ def _file(path: Path) -> str | None:
     finally:
         os.close(descriptor)
     return body.decode(errors="replace") if len(body) <= LARGEST else None
+
+
+def _opened(root: Path, names: Sequence[str]) -> int:
+    """Open a file below ``root`` step by step: whoever owns a folder on the way could make it a link to elsewhere."""
+    folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in names[:-1]:
+        try:
+            inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    try:
+        return os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -14,6 +14,7 @@ import pytest
 from edgeagent.counter import LARGEST
 from edgeagent.scrape import Answered, Counters
 from tests.contract.plainbroker import ENOUGH, until
+from tests.contract.test_pods import open_files
 
 
 class Workload:
@@ -122,7 +123,7 @@ def test_too_much_is_no_answer(counters: Counters, workload: Workload) -> None:
     assert answer(counters).value is None
 
 
-@pytest.mark.parametrize("drip", [b"", b"HTTP/1.1 200 OK\r\n\r\nframes_total 1"])
+@pytest.mark.parametrize("drip", [b"", b"HTTP/1.1 200 OK\r\n\r\nframes_total 1", b"HTTP/1.1 200 OK\r\nX:"])
 def test_a_port_that_hangs_or_drips_holds_up_nobody(counters: Counters, workload: Workload, drip: bytes) -> None:
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -151,7 +152,23 @@ def test_what_is_no_plain_file_is_not_read(counters: Counters, tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"1" * (LARGEST + 1))
     (tmp_path / "folder").mkdir()
-    names = ("link", "pipe", "large", "folder", "absent")
+    (tmp_path / "folder/frames").write_text("5")
+    (tmp_path / "elsewhere").symlink_to("folder")
+    names = ("link", "pipe", "large", "folder", "absent", "elsewhere/frames", "large/x", "a\0b")
     counters.configure({name: f"file:/{name}" for name in names})
     counters.ask(0.0, lambda: None)
-    assert {one.value for one in answers(counters, len(names))} == {None}
+    assert {one.value for one in answers(counters, len(names) - 1)} == {None}, "the last is no place at all"
+    counters.configure({"plain": "file:/folder/frames"})
+    assert answer(counters, "plain", now=100.0).value == 5.0
+
+
+def test_nothing_stays_open_of_what_was_asked(counters: Counters, workload: Workload, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/frames").write_text("5")
+    places = (workload.place, "file:/folder/frames", "file:/folder", "file:/folder/absent", "file:/absent/frames")
+    counters.configure({str(number): place for number, place in enumerate(places)})
+    before = open_files()
+    for turn in range(3):
+        counters.ask(100.0 * turn, lambda: None)
+        answers(counters, len(places))
+    until(lambda: open_files() == before, "what the server holds to close as well")
