@@ -30,6 +30,8 @@ from cloud.rollout.views import BoxView, Kind, Raw
 
 RENEW_EVERY: Final = 5.0
 """Seconds; whoever reads the lease allows for 30."""
+WRITING: Final = 2.0
+"""Seconds of writing after which the lease has its turn, however much waits."""
 RELEASES_EVERY: Final = 5.0
 GATHER_EVERY: Final = 30.0
 BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -79,9 +81,9 @@ class Reports:
 
     def start(self, known: Iterable[Remembered]) -> None:
         """Begin, with what was known before."""
-        for one in known:
-            if one.since is not None:
-                self._line.known[one.address.box] = Conclusion(one.reason, one.since, one.witness)
+        now = datetime.now(UTC)
+        for one in known:  # of a box that beats nobody keeps since when
+            self._line.known[one.address.box] = Conclusion(one.reason, one.since or now, one.witness)
         self._thread.start()
 
     def tell(self, transitions: Iterable[Transition]) -> None:
@@ -121,23 +123,25 @@ class Reports:
                 self._say(str(lost))
                 self._stopping.wait(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
                 continue
-            self._woken.wait(max(0.0, min(self._due.values()) - time.monotonic()))
-            self._woken.clear()
+            if not self._line.pending:
+                self._woken.wait(max(0.0, min(self._due.values()) - time.monotonic()))
+                self._woken.clear()
 
     def _work(self, now: float) -> None:
-        """Do what is due. Raises Unavailable."""
+        """Do what is due, and write a part of what waits; the rest comes next. Raises Unavailable."""
+        self._write_pending()
         for what, every, does in (
             ("lease", RENEW_EVERY, self._renew),
             ("boxes", GATHER_EVERY, self._gather),
             ("releases", RELEASES_EVERY, self._gather_releases),
         ):
-            self._write_pending()
             if now >= self._due[what]:
                 does()
                 self._due[what] = now + every
 
     def _write_pending(self) -> None:
-        while not self._stopping.is_set():
+        until = time.monotonic() + WRITING
+        while not self._stopping.is_set() and time.monotonic() < until:
             with self._lock:
                 if not self._line.pending:
                     return
@@ -193,8 +197,9 @@ class Reports:
             for box, conclusion in self._line.known.items():
                 if box in listed and _differs(listed[box], conclusion.status(self._observer)):
                     self._line.pending.add(box)
+            if self._line.pending:
+                self._woken.set()
         self._listed = frozenset(listed)
-        self._write_pending()
 
     def _gather_releases(self) -> None:
         self.releases = {

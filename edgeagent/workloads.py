@@ -3,7 +3,8 @@
 1. A workload is all pods of one owner in one namespace, so it keeps its name from version to version; where an old and
    a new pod stand side by side, the one that is worse off speaks for both, and one that is being taken away for none.
 2. A process that ends while the pod's sandbox goes on has crashed: nobody took the pod away. That is known only a
-   moment later, for a pod that is taken away loses its containers first. Containers that are meant to end, as those
+   moment later, for a pod that is taken away loses its containers first; and where others run on, once it begins anew,
+   or they have had their time to stop. Containers that are meant to end, as those
    that prepare a pod do, end while it is young: of such a pod only a container that starts anew tells a crash.
 3. Three crashes in ten minutes are a loop. A workload is well again when it has run for a while.
 4. What must be here and is not is missing, after the time that a change of version may take.
@@ -11,7 +12,6 @@
 Times are seconds since the kernel started.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,8 @@ from edgeagent.wire import WorkloadState
 
 CERTAIN: Final = 0.6
 """Seconds after the end of a process at which a pod that is taken away has lost its sandbox as well."""
+SHUTDOWN: Final = 40.0
+"""Seconds for the same where other containers of the pod run on: they may take their time to stop, 30 s as a rule."""
 STEADY: Final = 10.0
 """Seconds that a pod runs before the end of one of its processes is a crash, and after one before it is well."""
 LOOP: Final = 3
@@ -104,12 +106,6 @@ def states(workloads: Workloads) -> Mapping[str, WorkloadState]:
     return {name: workloads.known[name].state for name in names[:MOST]}
 
 
-def due(workloads: Workloads) -> float:
-    """Return when the next end of a process is to be judged; infinite: none is."""
-    ends = (one.ended for one in (workloads.pods or {}).values())
-    return min((end + CERTAIN for end in ends if end is not None), default=math.inf)
-
-
 def expecting(workloads: Workloads, names: Sequence[str], now: float) -> Workloads:
     """Take in which workloads must be here; one that is not has some time to come."""
     new = {name: Workload(now) for name in names if name not in workloads.known}
@@ -167,7 +163,7 @@ def _followed(known: Followed, pod: Pod, now: float) -> tuple[Followed, list[Hap
     known = replace(known, pod=pod, held=known.held or pod.sandbox)
     if known.held and not pod.sandbox:  # it is taken away, or has done its work
         return replace(known, ran=known.ran if pod.processes else None, ended=None, unmatched=0, down=False), []
-    if before.processes - pod.processes and known.ended is None:
+    if before.processes - pod.processes:
         known = replace(known, ended=now, lasted=now - (now if known.ran is None else known.ran))
     at = now if known.ended is None else known.ended
     known, many = _crashes(known, _rose(before, pod), now)
@@ -194,7 +190,7 @@ def _crashes(known: Followed, restarts: int, now: float) -> tuple[Followed, int]
         untold = max(0, restarts - known.unmatched)
         left = max(0, known.unmatched - restarts)
         return replace(known, unmatched=left, ended=None if untold else known.ended), untold
-    if known.ended is None or now < known.ended + CERTAIN:
+    if known.ended is None or now < known.ended + (SHUTDOWN if known.pod.processes else CERTAIN):
         return known, 0
     crashed = bool(known.crashes) or known.ended - known.since >= STEADY
     return replace(known, ended=None, unmatched=known.unmatched + crashed), int(crashed)
