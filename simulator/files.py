@@ -13,6 +13,7 @@ from simulator.documents import documents
 from simulator.expectations import EXPECTATIONS
 from simulator.fleet import Fleet
 from simulator.fleetfile import fleet_for, parse_fleet
+from simulator.mishaps import Script, parse_script
 from simulator.scenario import Scenario, parse_scenario
 from simulator.tables import FileError, near
 
@@ -86,6 +87,11 @@ def read_fleet(path: Path) -> Fleet:
 def find_scenario(wanted: str) -> Scenario:
     """A scenario by its name, or in a file. Raises FileError."""
     return in_file(scenario_path(wanted), lambda entries: parse_scenario(Path(wanted).stem, entries, EXPECTATIONS))
+
+
+def read_script(path: Path) -> Script:
+    """The mishaps in a file. Raises FileError."""
+    return in_file(path, parse_script)
 
 
 def scenario_path(wanted: str) -> Path:

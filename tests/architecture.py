@@ -65,6 +65,7 @@ PURE_ALONE = (
     "simulator/expectations.py",
     "simulator/fleet.py",
     "simulator/fleetfile.py",
+    "simulator/mishaps.py",
     "simulator/news.py",
     "simulator/patience.py",
     "simulator/play.py",
