@@ -19,6 +19,9 @@ test: debian-test lint cluster-build ## everything: lint, then all tests side by
 bench: cluster-build ## measure the goals; writes build/bench.json
 	@$(python) tests/bench/run.py
 
+bench-detection: env debian-test ## measure how soon people are told (FAULTS=50; 200: all, 3: a glance)
+	@$(python) tests/bench/detection.py
+
 lint: env       ## ruff, mypy, import rules
 	@$(python) -m ruff check --quiet
 	@$(python) -m ruff format --check --quiet
@@ -45,5 +48,5 @@ debian-demo:
 debian-test:
 	@$(setup) debian demo test
 
-.PHONY: help demo test bench lint cluster-build lock clean env debian-demo debian-test
+.PHONY: help demo test bench bench-detection lint cluster-build lock clean env debian-demo debian-test
 .NOTPARALLEL:
