@@ -20,6 +20,7 @@ bench: cluster-build ## measure the goals; writes build/bench.json
 	@$(python) tests/bench/run.py
 
 bench-detection: env debian-test ## measure how soon people are told (FAULTS=50; 200: all, 3: a glance)
+	@$(python) -m pytest tests/bench/mishaps.py
 	@$(python) tests/bench/detection.py
 
 lint: env       ## ruff, mypy, import rules

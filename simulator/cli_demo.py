@@ -17,7 +17,7 @@ from simulator.rehearsal import Result, verdict_on
 from simulator.stopping import stopping
 from simulator.story import Story
 from simulator.theatre import Theatre, theatre
-from simulator.watching import Watch, watching
+from simulator.watching import watching
 
 
 def demo(
@@ -52,7 +52,8 @@ def demo(
             watching(stage.cluster, narrator.step) as watch,
         ):
             watch.start_agents(play.with_agents(fleet))
-            held = play_and_tell(stage, watch, narrator)
+            devices = watch.start_devices(play.simulated(fleet), narrator.step)
+            held = play_and_tell(Story(stage, watch, devices, narrator))
             if not once:
                 invite(stage, narrator)
         narrator.line("Everything is stopped.")
@@ -67,15 +68,15 @@ def look_around(boxes: int, folder: Path) -> None:
         raise ClusterError(short)
 
 
-def play_and_tell(stage: Theatre, watch: Watch, narrator: Narrator) -> bool:
+def play_and_tell(story: Story) -> bool:
     """The story and its table; returns whether every promise was kept."""
+    stage, narrator = story.stage, story.narrator
     narrator.quiet()
     up = stage.recorder.now()
     size = play.size(stage.cluster.fleet)
     nodes = stage.cluster.kube.ready_nodes()
     online = f"{sum(nodes.values())} of {count(len(list(stage.cluster.fleet.boxes())), 'box', 'boxes')} online"
     narrator.say(up, Sign.GOOD, f"{size} are online, and edgefleet's operator is at work")
-    story = Story(stage, watch, narrator)
     story.everything()
     rows = [Result("up", f"{size} come up", ok=all(nodes.values()), happened=online, seconds=up), *story.results]
     narrator.table(

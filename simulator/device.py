@@ -199,12 +199,8 @@ _CHANGES: Final[Mapping[Change, Callable[[Device, Blow, Now], Said]]] = MappingP
             WorkloadState.CRASHED, Happening.EXITED, lambda blow: {"exit": str(blow.exit), "restarts": "0"}
         ),
         Change.RUN: _workload(WorkloadState.RUNNING, Happening.STARTED, lambda _: {"restarts": "1"}),
-        Change.STALL: _workload(
-            WorkloadState.STALLED, Happening.STALLED, lambda _: {"counter": "parcels_total", "stood": "2"}
-        ),
-        Change.MOVE: _workload(
-            WorkloadState.RUNNING, Happening.RESUMED, lambda _: {"counter": "parcels_total", "stood": "2"}
-        ),
+        Change.STALL: _workload(WorkloadState.STALLED, Happening.STALLED, lambda _: {"counter": "4711", "stood": "2"}),
+        Change.MOVE: _workload(WorkloadState.RUNNING, Happening.RESUMED, lambda _: {"counter": "4711", "stood": "2"}),
         Change.LOSE_GPU: _gpu(
             GpuState.LOST, Happening.GPU_CHANGED, lambda _: {"state": "lost", "why": "it is no longer on the bus"}
         ),

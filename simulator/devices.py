@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Final
 
 from edgeagent.outbox import Now, Parcel, Portrait, Vitals
@@ -52,11 +53,11 @@ class _Machine:
 
 
 class Devices:
-    """A fleet of simulated boxes; ``endpoints`` says where each finds the broker."""
+    """A fleet of simulated boxes; ``endpoints`` says where each finds the broker, ``wholes`` how it is when well."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a usual answer
         self, endpoints: Mapping[Address, Endpoint], *, seed: int = 0, whole: Vitals = WHOLE, period: float = 1.0,
-        entered: Callable[[], None] = lambda: None,
+        wholes: Mapping[Address, Vitals] = MappingProxyType({}), entered: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._board = Switchboard(entered)
@@ -66,7 +67,7 @@ class Devices:
         self._stopping = False
         now = time.monotonic()
         self._machines = {
-            (address, ""): _Machine(self._made(address, whole, period, now), endpoint)
+            (address, ""): _Machine(self._made(address, wholes.get(address, whole), period, now), endpoint)
             for address, endpoint in endpoints.items()
         }
         self._thread = threading.Thread(target=self._run, name="devices", daemon=True)

@@ -15,6 +15,8 @@ from simulator.timeline import Ground
 NAMESPACE: Final = "sorting"  # of its own: a first release of the reader's own is in default
 REGISTRY: Final = "registry.example"
 DARK_SITES: Final = 7
+SCAN: Final = f"{NAMESPACE}/{Role.SCAN}"  # as people are told of the workloads
+VISION: Final = f"{NAMESPACE}/{Role.VISION}"
 PARALLEL_SHARE: Final = 25  # percent of sites in change at one time
 APPROVER: Final = "Mei Lin, release engineer"
 
@@ -104,10 +106,21 @@ def torn(fleet: Fleet) -> str:
 
 
 def with_agents(fleet: Fleet) -> tuple[tuple[Site, Box], ...]:
-    """The boxes on which real agents run: those of the first site with two, and of the site that is cut."""
-    site = next((one for one in fleet.sites if len(one.boxes) > 1), fleet.sites[0])
-    chosen = {one.name: one for one in fleet.sites if one.name in {site.name, torn(fleet)}}
-    return tuple((one, box) for one in chosen.values() for box in one.boxes)
+    """The boxes on which real agents run: at the site that is cut, and at two of the dark ones."""
+    chosen = {torn(fleet), *darkened(fleet)[:2]}
+    return tuple((site, site.boxes[0]) for site in fleet.sites if site.name in chosen)
+
+
+def simulated(fleet: Fleet) -> tuple[tuple[Site, Box], ...]:
+    """The boxes whose agents are simulated: all others."""
+    real = {box.name for _, box in with_agents(fleet)}
+    return tuple((site, box) for site, box in fleet.boxes() if box.name not in real)
+
+
+def broken(fleet: Fleet, role: Role) -> tuple[Site, Box]:
+    """The box of a role that something befalls: the first whose site has a neighbour for it, else the first."""
+    own = [(site, box) for site, box in simulated(fleet) if box.role is role]
+    return next(((site, box) for site, box in own if len(site.boxes) > 1), own[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,12 @@ SCAN_TWO: Final = (
     Promise("a box never runs two versions of scan at once", "one-version"),
 )
 SITE_CUT: Final = Promise("a site that is cut in the middle of a release is told once", TOLD_ONCE)
+SITES_DARK: Final = Promise("each dark site is told once, and none of its boxes", TOLD_ONCE)
 AGENT_KILLED: Final = Promise("an agent that is killed is told once", TOLD_ONCE)
+CRASHED: Final = Promise("a scan workload that crashes is told once", TOLD_ONCE)
+STALLED: Final = Promise("a vision workload that stands still is told once", TOLD_ONCE)
+POWER_LOST: Final = Promise("a GPU box that loses power is told once", TOLD_ONCE)
+BREAKDOWNS: Final = (AGENT_KILLED, CRASHED, STALLED, POWER_LOST)
 BAD_VISION: Final = (
     Promise("vision 2.0-bad is stopped by itself", "stopped"),
     Promise("vision 2.0-bad never gets beyond its canary", "first-stage-only"),

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from edgeagent.wire import Address
 from simulator import news, play
 from simulator.adjust import share_of
 from simulator.course import Line, Sign, count, course
+from simulator.devices import Devices
 from simulator.evidence import Release
 from simulator.expectations import Case
 from simulator.fleet import Role
+from simulator.mishaps import Blow, Change, Mishap
 from simulator.narrate import Narrator
 from simulator.news import News
 from simulator.play import Manifest, Promise, ground_of
@@ -17,10 +20,11 @@ from simulator.rehearsal import Result
 from simulator.scenario import Ailment, Deed
 from simulator.theatre import Theatre
 from simulator.timeline import only_dark_boxes_left, some, stands_still
-from simulator.watching import Watch
+from simulator.watching import Place, Watch
 
 CHAPTER_SECONDS: Final = 180.0  # a chapter that takes longer has gone wrong
 CRASH_AFTER: Final = 3.0
+STRIKE_SECONDS: Final = 10.0  # for something to befall a simulated box
 NEWS_SECONDS: Final = 30.0  # after which nobody waits for a notice any more
 
 
@@ -34,6 +38,7 @@ class Story:
 
     stage: Theatre
     watch: Watch
+    devices: Devices
     narrator: Narrator
     results: list[Result] = field(default_factory=list)
     told: dict[str, int] = field(default_factory=dict)  # lines told, by release
@@ -45,9 +50,9 @@ class Story:
         """Play all chapters; what is not reached counts as not kept."""
         chapters: tuple[tuple[Callable[[], None], tuple[Promise, ...]], ...] = (
             (self.first_versions, play.SCAN_ONE),
-            (self.second_scan, (*play.SCAN_TWO, play.SITE_CUT)),
+            (self.second_scan, (*play.SCAN_TWO, play.SITE_CUT, play.SITES_DARK)),
             (self.bad_vision, play.BAD_VISION),
-            (self.breakdowns, (play.AGENT_KILLED,)),
+            (self.breakdowns, play.BREAKDOWNS),
         )
         for number, (chapter, _) in enumerate(chapters):
             try:
@@ -73,6 +78,7 @@ class Story:
         """A good version walks through the fleet while seven sites are dark, which catch up in the end."""
         dark = play.darkened(self.stage.cluster.fleet)
         self.narrator.heading(f"scan 2.0 goes out, while {count(len(dark), 'site is', 'sites are')} cut off")
+        dark_at = self.now()
         self.stage.cut(*dark)
         self.say(Sign.NOTE, f"{uplinks_of(dark)} cut")
         self.narrator.progress("until Kubernetes notices, which takes about 20 s")
@@ -87,7 +93,7 @@ class Story:
         cut_at = self.cut_one_more(torn)
         self.follow((scan,), lambda release: release is not None and only_dark_boxes_left(release))
         self.hear(torn, cut_at)
-        dark = (*dark, torn)
+        seven, dark = dark, (*dark, torn)
         waiting = count(len(dark), "site is", "sites are")
         self.say(Sign.GOOD, f"scan 2.0 is on every box within reach; {waiting} still dark")
         self.narrator.heading("The dark sites return")
@@ -101,6 +107,8 @@ class Story:
         self.follow((scan,), stands_still)
         self.results += self.judge(play.SCAN_TWO, scan, play.first(Role.SCAN)["metadata"]["name"], created)
         self.results.append(news.once(play.SITE_CUT.expected, self.news, [(torn, cut_at)], healed_at))
+        faults = [(site, dark_at) for site in seven]
+        self.results.append(news.once(play.SITES_DARK.expected, self.news, faults, healed_at))
 
     def bad_vision(self) -> None:
         """A bad version crashes wherever it starts, so it ends at its canary."""
@@ -124,6 +132,18 @@ class Story:
     def breakdowns(self) -> None:
         """Something on a box ends, and people are told within seconds."""
         self.narrator.heading("Something breaks, and the people on duty are told")
+        self.agent_killed()
+        fleet = self.stage.cluster.fleet
+        scan, vision = play.broken(fleet, Role.SCAN), play.broken(fleet, Role.VISION)
+        crash, stall = Blow(0.0, Mishap.CRASH, part=play.SCAN, exit=137), Blow(0.0, Mishap.STALL, part=play.VISION)
+        self.befall(scan, crash, (Change.CRASH, Change.RUN), play.CRASHED, "scan crashes on")
+        self.befall(vision, stall, (Change.STALL, Change.MOVE), play.STALLED, "vision stands still on")
+        self.stage.cluster.stop_box(vision[1].name)
+        power_loss = Blow(0.0, Mishap.POWER_LOSS)
+        self.befall(vision, power_loss, (Change.POWER_OFF, None), play.POWER_LOST, "there is no more power for")
+
+    def agent_killed(self) -> None:
+        """A real agent ends in the middle of its work."""
         ((_, box), *_) = play.with_agents(self.stage.cluster.fleet)
         at = self.now()
         self.watch.kill_agent(box.name)
@@ -133,6 +153,20 @@ class Story:
         self.watch.start_agent(box.name)
         self.say(Sign.NOTE, f"the agent on {box.name} is started again")
         self.hear(box.name, at, over=True)
+
+    def befall(
+        self, where: Place, blow: Blow, changes: tuple[Change, Change | None], promise: Promise, told: str
+    ) -> None:
+        """Let something befall a simulated box, and mend it once people were told."""
+        site, box = where
+        address, (begin, mend) = [Address(site.name, box.name)], changes
+        at = self.stage.recorder.at(self.devices.strike(begin, address, blow).result(STRIKE_SECONDS))
+        self.narrator.say(at, Sign.NOTE, f"{told} {box.name}")
+        self.hear(box.name, at)
+        self.results.append(news.once(promise.expected, self.news, [(box.name, at)]))
+        if mend is not None:
+            self.devices.strike(mend, address, blow)
+            self.hear(box.name, at, over=True)
 
     def hear(self, name: str, since: float, *, over: bool = False) -> None:
         """Wait until people were told of a site or box, or that it is well again; longer than that is judged later."""

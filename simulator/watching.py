@@ -21,11 +21,17 @@ from typing import Any, Final
 
 import yaml
 
+from edgeagent.outbox import Vitals
+from edgeagent.wire import Address, GpuState, WorkloadState
 from simulator.cluster import Cluster
-from simulator.fleet import Box, Site
+from simulator.devices import Devices
+from simulator.fleet import Box, Role, Site
 from simulator.folder import naming
+from simulator.joining import join_all
 from simulator.machine import free_ports
+from simulator.mqtt import Endpoint
 from simulator.operating import NAMESPACE, TREE
+from simulator.play import SCAN, VISION
 from simulator.programs import LOOPBACK, Program
 from simulator.progress import ClusterError, Report, Step
 from simulator.robot import Robot
@@ -38,6 +44,12 @@ MONITOR: Final = "monitor"
 ENROLMENT: Final = "enrolment"
 MONITOR_ACCOUNT: Final = "edgefleet-monitor"
 PORTS: Final = 3
+WELL: Final = {
+    Role.SCAN: Vitals({SCAN: WorkloadState.RUNNING}),
+    Role.VISION: Vitals({VISION: WorkloadState.RUNNING}, {"L4": GpuState.OK}),
+    Role.GATEWAY: Vitals(),
+}
+"""How a box is when nothing is wrong with it."""
 
 Place = tuple[Site, Box]
 
@@ -82,6 +94,28 @@ class Watch:
         """End an agent in the middle of its work."""
         self.cluster.keeper.signal(agent_name(box), signal.SIGKILL)
 
+    def start_devices(self, boxes: Iterable[Place], report: Report) -> Devices:
+        """Let the other boxes join and simulate their agents, over the same uplinks; returns when all are connected."""
+        boxes = list(boxes)
+        papers = join_all(self.tokens(boxes), self.folder / "devices", report)
+        uplinks = {site.name: self._uplink(site.name) for site, _ in boxes}
+        addresses = {box.name: Address(site.name, box.name) for site, box in boxes}
+        devices = Devices(
+            {addresses[name]: Endpoint(LOOPBACK, uplinks[addresses[name].site], tls) for name, tls in papers.items()},
+            wholes={addresses[box.name]: WELL[box.role] for _, box in boxes},
+        )
+        devices.start()
+        wait_until(
+            lambda: devices.connected() == len(boxes),
+            "simulated agents that are connected",
+            STARTING_SECONDS,
+            self.cluster.keeper,
+        )
+        return devices
+
+    def _uplink(self, site: str) -> int:
+        return self.cluster.open_target(site, "mqtt", f"{LOOPBACK}:{self.broker_port}")
+
     @property
     def _identity(self) -> tuple[str, str]:
         return "--folder", str(self.folder / "identity")
@@ -94,7 +128,7 @@ class Watch:
         files = ("--identity", str(place / "identity"), "--config", str(config))
         command("edgeagent", "enrol", *files, place=place, given=token)
         link = tomllib.loads(config.read_text())["broker"]
-        link["port"] = self.cluster.open_target(site, "mqtt", f"{LOOPBACK}:{self.broker_port}")
+        link["port"] = self._uplink(site)
         with naming(config):
             config.write_text(agent_settings(site, box, link, place / "state", free_ports(1)[0]))
 

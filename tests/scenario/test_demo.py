@@ -25,7 +25,7 @@ def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleet
     done = fleetsim("demo", "--once", *SMALL)
     told = done.stdout
     assert done.returncode == 0, told + done.stderr
-    assert "14 of 14 expectations held" in told
+    assert "18 of 18 expectations held" in told
     assert "✕  " not in told.partition("What was promised")[2]
     told_in_order = (
         "3 transfer centres with 4 edge boxes are online",
@@ -37,8 +37,11 @@ def test_the_story_ends_with_nought_and_each_promise_has_its_row(fleetsim: Fleet
         "2 sites are online again",
         "scan 2.0: done on 3 boxes",
         "vision 2.0-bad: stopped: ",
-        "[WARNING] The agent on box tc-001-scan-1 at tc-001 is down",
-        "[RESOLVED] The agent on box tc-001-scan-1 at tc-001 is down",
+        "[WARNING] The agent on box tc-002-scan-1 at tc-002 is down",
+        "[RESOLVED] The agent on box tc-002-scan-1 at tc-002 is down",
+        "[WARNING] sorting/scan crashed on box tc-001-scan-1 at tc-001",
+        "[CRITICAL] sorting/vision stands still on box tc-001-vision-1 at tc-001",
+        "Box tc-001-vision-1 at tc-001",
         "What was promised, and what was seen",
         "Everything is stopped.",
     )
