@@ -179,6 +179,18 @@ def test_a_bad_configuration_is_refused_once_and_the_one_before_stays_until_a_go
     assert [beat.troubles for beat in beats(pulse.ticked(mended.pulse, at(13.3)))] == [""]
 
 
+def test_a_counter_elsewhere_than_on_the_box_is_refused_by_its_workload() -> None:
+    good = {"sorting/scan": "file:/run/scan/frames"}
+    one = pulse.received(begun(), CONFIG, encode(Config(revision=1, progress=good)), at(10.5))[0].pulse
+    assert one.config.progress == good
+    elsewhere = {**good, "sorting/vision": "http://10.0.0.1/metrics#frames"}
+    move, _ = pulse.received(one, CONFIG, encode(Config(revision=2, progress=elsewhere)), at(11.0))
+    assert move.pulse.config == one.config
+    (event,) = (event for event in said(move) if isinstance(event, Event))
+    assert event.kind == "config-refused"
+    assert event.details["why"].startswith("progress of sorting/vision: 'http://10.0.0.1/metrics#frames' is no place")
+
+
 def test_what_is_meant_for_others_or_is_nonsense_changes_nothing() -> None:
     one, other = begun(), Address("tc-001", "tc-001-scan-2")
     config = encode(Config(revision=9))
