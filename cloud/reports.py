@@ -8,7 +8,7 @@ it nobody believes what it wrote.
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -56,20 +56,14 @@ class Conclusion:
         return status_of(self.reason, self.since, self.neighbour, observer)
 
 
-@dataclass(slots=True)
-class _Line:
-    """What waits to be written, by box: the newest conclusion of each."""
-
-    known: dict[str, Conclusion] = field(default_factory=dict)
-    pending: set[str] = field(default_factory=set)
-
-
 class Reports:
     """One monitor's part in a cluster. ``observer``: the name of its lease in ``namespace``."""
 
     def __init__(self, cluster: KubeCluster, observer: str, namespace: str) -> None:
         self._cluster, self._observer, self._namespace = cluster, observer, namespace
-        self._line, self._lock = _Line(), threading.Lock()
+        self._lock = threading.Lock()
+        self._known: dict[str, Conclusion] = {}  # by box
+        self._pending: set[str] = set()  # boxes whose EdgeBox is to say it
         self._woken, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._due = {"lease": 0.0, "releases": 0.0, "boxes": 0.0}
@@ -83,7 +77,7 @@ class Reports:
         """Begin, with what was known before."""
         now = datetime.now(UTC)
         for one in known:  # of a box that beats nobody keeps since when
-            self._line.known[one.address.box] = Conclusion(one.reason, one.since or now, one.witness)
+            self._known[one.address.box] = Conclusion(one.reason, one.since or now, one.witness)
         self._thread.start()
 
     def tell(self, transitions: Iterable[Transition]) -> None:
@@ -91,8 +85,8 @@ class Reports:
         with self._lock:
             for one in transitions:
                 box, verdict = one.address.box, one.verdict
-                self._line.known[box] = Conclusion(verdict.reason, one.since, verdict.witness)
-                self._line.pending.add(box)
+                self._known[box] = Conclusion(verdict.reason, one.since, verdict.witness)
+                self._pending.add(box)
         self._woken.set()
 
     def gone(self) -> set[str]:
@@ -100,7 +94,7 @@ class Reports:
         with self._lock:
             gone, self._gone = self._gone, set()
             for box in gone:
-                self._line.known.pop(box, None)
+                self._known.pop(box, None)
         return gone
 
     def stop(self) -> None:
@@ -123,7 +117,7 @@ class Reports:
                 self._say(str(lost))
                 self._stopping.wait(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
                 continue
-            if not self._line.pending:
+            if not self._pending:
                 self._woken.wait(max(0.0, min(self._due.values()) - time.monotonic()))
                 self._woken.clear()
 
@@ -143,17 +137,17 @@ class Reports:
         until = time.monotonic() + WRITING
         while not self._stopping.is_set() and time.monotonic() < until:
             with self._lock:
-                if not self._line.pending:
+                if not self._pending:
                     return
-                box = self._line.pending.pop()
-                conclusion = self._line.known.get(box)
+                box = self._pending.pop()
+                conclusion = self._known.get(box)
             if conclusion is None:
                 continue
             try:
                 self._write(box, conclusion.status(self._observer))
             except Unavailable:
                 with self._lock:
-                    self._line.pending.add(box)
+                    self._pending.add(box)
                 raise
 
     def _write(self, box: str, status: BoxStatus) -> None:
@@ -194,10 +188,10 @@ class Reports:
         with self._lock:
             self._gone |= self._listed - listed.keys()
             self._gone -= listed.keys()
-            for box, conclusion in self._line.known.items():
+            for box, conclusion in self._known.items():
                 if box in listed and _differs(listed[box], conclusion.status(self._observer)):
-                    self._line.pending.add(box)
-            if self._line.pending:
+                    self._pending.add(box)
+            if self._pending:
                 self._woken.set()
         self._listed = frozenset(listed)
 

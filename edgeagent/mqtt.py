@@ -20,16 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeagent.outbox import MOST_HELD, Parcel
+from edgeagent.redial import CONNECT_WITHIN, KEEPALIVE, delay, failures
 
-KEEPALIVE: Final = 5
-"""Seconds; the broker gives a silent box up after 1.5 times as much and up to 5 s, and the box gives up a broker that
-leaves two pings without an answer."""
-CONNECT_WITHIN: Final = 5.0
-"""Seconds for the connection, again for TLS, again for the broker's first word."""
-STEADY: Final = 5.0
-"""Seconds that a session must have lasted for the next one to be tried at once."""
-DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts, ±25 %: a site that returns is heard within 5 s, and a fleet does not come in step."""
 MOST_TOLD: Final = 1024
 """Things told and not taken yet; beyond it questions and acknowledgements are dropped, the session's end never."""
 _THIN_LINEAR_TIMEOUTS: Final = 16  # TCP_THIN_LINEAR_TIMEOUTS of linux/tcp.h: no exponential back-off of a thin stream
@@ -148,12 +140,12 @@ class Uplink:
         self._thread.join(within)
 
     def _run(self) -> None:
-        failures = 0
+        failed = 0
         while not self._stopping.is_set():
-            self._hurry.wait(DELAYS[min(failures, len(DELAYS) - 1)] * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+            self._hurry.wait(delay(failed, random.random()))  # noqa: S311 - no secret
             self._hurry.clear()
             if not self._stopping.is_set():
-                failures = 0 if self._live(*self._opening()) >= STEADY else failures + 1
+                failed = failures(failed, self._live(*self._opening()))
 
     def _live(self, session: int, will: Parcel) -> float:
         """Have one session from its attempt to its end; returns how many seconds it was open."""

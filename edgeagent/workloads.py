@@ -62,6 +62,7 @@ class Followed:
     """A pod as it is followed."""
 
     pod: Pod
+    workload: str  # its name
     since: float  # when it was first seen
     ran: float | None = None  # since when its newest process runs; None: none does
     held: bool = False  # its sandbox was seen
@@ -128,13 +129,16 @@ def judge(workloads: Workloads, seen: Iterable[Pod], now: float) -> tuple[Worklo
         if workloads.pods is None:
             pods[pod.uid] = _found(pod, now)
         else:
-            pods[pod.uid], news = _followed(workloads.pods.get(pod.uid) or Followed(pod, now), pod, now)
+            pods[pod.uid], news = _followed(workloads.pods.get(pod.uid) or _met(pod, now), pod, now)
             happened += news
+    own: dict[str, list[Followed]] = {}
+    for followed in pods.values():
+        own.setdefault(followed.workload, []).append(followed)
     started = {one.part for one in happened if one.kind is Happening.STARTED}
     known = {}
-    for name, before in _known(workloads, pods, now):
+    for name, before in _known(workloads, own, now):
         one = replace(before, rhythm=begun(before.rhythm, now)) if name in started else before
-        state = _state(name, one, pods, workloads.expected, now)
+        state = _state(one, own.get(name, ()), now, expected=name in workloads.expected)
         if state is None:
             continue
         happened += _changed(name, one, state, now)
@@ -142,14 +146,17 @@ def judge(workloads: Workloads, seen: Iterable[Pod], now: float) -> tuple[Worklo
     return replace(workloads, pods=pods, known=known), tuple(happened)
 
 
+def _met(pod: Pod, now: float) -> Followed:
+    return Followed(pod, workload_name(pod.namespace, pod.name), now)
+
+
 def _found(pod: Pod, now: float) -> Followed:
     """Follow a pod that was here before we were: it may be old, and one that waits to begin anew has crashed."""
     many = sum(pod.restarts.values())
     waits = pod.sandbox and not pod.processes and many > 0
-    return Followed(
-        pod,
-        now - STEADY,
-        now if pod.processes else None,
+    return replace(
+        _met(pod, now - STEADY),
+        ran=now if pod.processes else None,
         held=pod.sandbox,
         unmatched=int(waits),
         crashes=(now,) * min(many, LOOP) if waits else (),
@@ -159,7 +166,7 @@ def _found(pod: Pod, now: float) -> Followed:
 
 def _followed(known: Followed, pod: Pod, now: float) -> tuple[Followed, list[Happened]]:
     """Follow a pod; tells what has happened to it."""
-    before, name = known.pod, workload_name(pod.namespace, pod.name)
+    before, name = known.pod, known.workload
     known = replace(known, pod=pod, held=known.held or pod.sandbox)
     if known.held and not pod.sandbox:  # it is taken away, or has done its work
         return replace(known, ran=known.ran if pod.processes else None, ended=None, unmatched=0, down=False), []
@@ -200,26 +207,22 @@ def _rose(before: Pod, after: Pod) -> int:
     return sum(max(0, number - before.restarts.get(name, number)) for name, number in after.restarts.items())
 
 
-def _known(workloads: Workloads, pods: Mapping[str, Followed], now: float) -> Iterator[tuple[str, Workload]]:
+def _known(workloads: Workloads, here: Mapping[str, object], now: float) -> Iterator[tuple[str, Workload]]:
     """Yield every workload there is or was of late."""
-    here = {workload_name(one.pod.namespace, one.pod.name) for one in pods.values()}
-    for name in sorted(workloads.known.keys() | here | set(workloads.expected)):
+    for name in sorted(workloads.known.keys() | here.keys() | set(workloads.expected)):
         one = workloads.known.get(name, Workload(now))
         yield name, replace(one, here=now) if name in here else one
 
 
-def _state(
-    name: str, workload: Workload, pods: Mapping[str, Followed], expected: Sequence[str], now: float
-) -> WorkloadState | None:
-    """Return how a workload is; None: it is no part of the box any more."""
-    own = [_state_of(one) for one in pods.values() if workload_name(one.pod.namespace, one.pod.name) == name]
+def _state(workload: Workload, own: Sequence[Followed], now: float, *, expected: bool) -> WorkloadState | None:
+    """Return how a workload is, by its ``own`` pods; None: it is no part of the box any more."""
     if own:
-        state = min(own, key=_RANK.index)
+        state = min(map(_state_of, own), key=_RANK.index)
         return WorkloadState.STALLED if state is WorkloadState.RUNNING and workload.rhythm.stalled else state
     if now < workload.here + AWAY:
         waited = workload.state in {WorkloadState.STARTING, WorkloadState.MISSING}
         return workload.state if waited else WorkloadState.ENDED
-    return WorkloadState.MISSING if name in expected else None
+    return WorkloadState.MISSING if expected else None
 
 
 def _state_of(known: Followed) -> WorkloadState:

@@ -52,10 +52,10 @@ def demo(
             watching(stage.cluster, narrator.step) as watch,
         ):
             watch.start_agents(play.with_agents(fleet))
-            devices = watch.start_devices(play.simulated(fleet), narrator.step)
-            held = play_and_tell(Story(stage, watch, devices, narrator))
-            if not once:
-                invite(stage, narrator)
+            with watch.devices(play.simulated(fleet), narrator.step) as devices:
+                held = play_and_tell(Story(stage, watch, devices, narrator))
+                if not once:
+                    invite(stage, narrator)
         narrator.line("Everything is stopped.")
     raise typer.Exit(0 if held else 1)
 

@@ -17,16 +17,13 @@ from types import MappingProxyType
 from typing import Final
 
 from edgeagent.outbox import Now, Parcel, Portrait, Vitals
+from edgeagent.redial import DELAYS, delay, failures
 from edgeagent.wire import Address, Ask, Channel, Finding, GpuState, WorkloadState, topic
 from simulator import device as boxes
 from simulator.device import Condition, Device
 from simulator.mishaps import Blow, Change
 from simulator.mqtt import Call, Delivered, Ended, Endpoint, Name, Opened, Received, Switchboard, Told
 
-DELAYS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts to connect, ±25 %, as a real agent has them."""
-STEADY: Final = 5.0
-"""Seconds that a session must have lasted for the next attempt to come at once."""
 GIVES_UP_AFTER: Final = 8.0
 """Seconds of a cut after which both sides have given the session up: the keep-alive and a half of it."""
 LAN_DELAY: Final = 0.002
@@ -177,11 +174,10 @@ class Devices:
                     self._look(told.name, ask)
 
     def _ended(self, name: Name, machine: _Machine) -> None:
-        steady = machine.opened and time.monotonic() - machine.opened >= STEADY
-        machine.failures = 0 if steady else machine.failures + 1
+        lasted = time.monotonic() - machine.opened if machine.opened else 0.0
+        machine.failures = failures(machine.failures, lasted)
         machine.opened, machine.device = 0.0, boxes.closed(machine.device)
-        delay = DELAYS[min(machine.failures, len(DELAYS) - 1)] * self._random.uniform(0.75, 1.25)
-        self._after(delay, lambda: self._dial(name))
+        self._after(delay(machine.failures, self._random.random()), lambda: self._dial(name))
 
     def _beat_when_due(self, name: Name) -> None:
         """Beat, and be here again at the next one, as long as the session lasts."""
@@ -285,8 +281,8 @@ class Devices:
         if machine.opened:
             self._board.release(name)
         else:
-            delay = DELAYS[-1] * self._random.uniform(0.0, 1.25)  # it was in the middle of its back-off
-            self._after(delay, lambda: self._dial(name))
+            left = DELAYS[-1] * self._random.uniform(0.0, 1.25)  # it was in the middle of its back-off
+            self._after(left, lambda: self._dial(name))
 
     def _clone(self, name: Name, machine: _Machine) -> None:
         """Let another machine speak under the same name; each closes the other's session by opening its own."""

@@ -21,12 +21,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeagent.outbox import MOST_HELD, Parcel
+from edgeagent.redial import CONNECT_WITHIN, KEEPALIVE
 from edgeagent.wire import Address
 
-KEEPALIVE: Final = 5
-"""Seconds, as a real agent has it."""
-CONNECT_WITHIN: Final = 5.0
-"""Seconds for the connection, again for TLS, again for the broker's first word."""
 DIALERS: Final = 64
 """Threads that connect; at a dark site that takes the whole time-out."""
 FORGOTTEN_AFTER: Final = 60.0

@@ -96,13 +96,20 @@ def start_operator(cluster: Cluster) -> Operator:
         "EDGEFLEET_METRICS_PORT": str(metrics),
         "EDGEFLEET_PROBE_PORT": str(probe),
         "EDGEFLEET_RESOLVE_IMAGES": "false",  # the boxes pretend, so no registry is asked
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(TREE), os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
+        **search_path(),
     }
     cluster.keeper.start(Program(PROGRAM, (sys.executable, "-m", "cloud", "operator"), folder, env))
     operator = Operator(cluster, metrics, probe)
     wait_until(operator.is_well, "the operator's health", STARTING_SECONDS, cluster.keeper)
     return operator
+
+
+def search_path() -> dict[str, str]:
+    """Where Python finds edgefleet, this tree first; what it prints is in the log at once."""
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(TREE), os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def introduce(cluster: Cluster, sites: Iterable[Site]) -> None:

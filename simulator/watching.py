@@ -30,7 +30,7 @@ from simulator.folder import naming
 from simulator.joining import join_all
 from simulator.machine import free_ports
 from simulator.mqtt import Endpoint
-from simulator.operating import NAMESPACE, TREE
+from simulator.operating import NAMESPACE, search_path
 from simulator.play import SCAN, VISION
 from simulator.programs import LOOPBACK, Program
 from simulator.progress import ClusterError, Report, Step
@@ -94,8 +94,9 @@ class Watch:
         """End an agent in the middle of its work."""
         self.cluster.keeper.signal(agent_name(box), signal.SIGKILL)
 
-    def start_devices(self, boxes: Iterable[Place], report: Report) -> Devices:
-        """Let the other boxes join and simulate their agents, over the same uplinks; returns when all are connected."""
+    @contextmanager
+    def devices(self, boxes: Iterable[Place], report: Report) -> Iterator[Devices]:
+        """Let the other boxes join and simulate their agents, over the same uplinks; they live inside the block."""
         boxes = list(boxes)
         papers = join_all(self.tokens(boxes), self.folder / "devices", report)
         uplinks = {site.name: self._uplink(site.name) for site, _ in boxes}
@@ -105,13 +106,16 @@ class Watch:
             wholes={addresses[box.name]: WELL[box.role] for _, box in boxes},
         )
         devices.start()
-        wait_until(
-            lambda: devices.connected() == len(boxes),
-            "simulated agents that are connected",
-            STARTING_SECONDS,
-            self.cluster.keeper,
-        )
-        return devices
+        try:
+            wait_until(
+                lambda: devices.connected() == len(boxes),
+                "simulated agents that are connected",
+                STARTING_SECONDS,
+                self.cluster.keeper,
+            )
+            yield devices
+        finally:
+            devices.stop()
 
     def _uplink(self, site: str) -> int:
         return self.cluster.open_target(site, "mqtt", f"{LOOPBACK}:{self.broker_port}")
@@ -260,14 +264,6 @@ def command(module: str, *words: str, place: Path, given: str = "") -> str:
     if done.returncode:
         raise ClusterError(f"{module} {words[0]}: {done.stderr.strip()}")
     return done.stdout
-
-
-def search_path() -> dict[str, str]:
-    """Where Python finds edgefleet: this tree first."""
-    return {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(TREE), os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def mosquitto() -> str:

@@ -129,10 +129,12 @@ class Mirror:
     def heard_from(self, observers: frozenset[str], now: datetime) -> frozenset[WorkloadKey]:
         """Take in which monitors live; return what that concerns."""
         changed, self._observers = self._observers ^ observers, observers
+        if not changed:
+            return frozenset()
         judged = [
             self._judge(view.mark.key, now) for view in self._all(Kind.BOX, BoxView) if view.status.witness in changed
         ]
-        return self.workloads() | {UPKEEP} if any(judged) else frozenset({UPKEEP} if changed else ())
+        return self.workloads() | {UPKEEP} if any(judged) else frozenset({UPKEEP})
 
     def drift(self, kind: Kind, before: Mapping[Key, Mark], marks: Iterable[Mark]) -> Drift:
         """Compare with a fresh list of the cluster; ``before`` is what ``marks`` said when the list was asked for."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgeagent import pulse
 from edgeagent.happening import Happened, Happening, Trouble
-from edgeagent.outbox import MOST_HELD, Now, Portrait, Vitals
+from edgeagent.outbox import MOST_HELD, Portrait, Vitals
 from edgeagent.pulse import FIGURES_EVERY, SOONEST, Move, Pulse
 from edgeagent.wire import (
     Address,
@@ -24,24 +24,18 @@ from edgeagent.wire import (
     Message,
     Metrics,
     WorkloadState,
-    decode,
     encode,
-    read_topic,
     topic,
 )  # fmt: skip
+from tests.unit.edgeagent.spoken import HERE, at, read
 
-HERE = Address("tc-001", "tc-001-scan-1")
 CONFIG, ASK = topic(HERE, Channel.CONFIG), topic(HERE, Channel.ASK)
 RUNNING = Vitals({"scan": WorkloadState.RUNNING}, {"L4": GpuState.OK})
 CRASHED = Vitals({"scan": WorkloadState.CRASHED}, {"L4": GpuState.OK})
 
 
-def at(elapsed: float) -> Now:
-    return Now(elapsed, 1.8e9 + elapsed)
-
-
 def said(move: Move) -> list[Message]:
-    return [decode(*read_topic(one.topic), one.payload) for one in move.send]
+    return read(move.send)
 
 
 def beats(move: Move) -> list[Beat]:

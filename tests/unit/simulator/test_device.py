@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.happening import Happening
-from edgeagent.outbox import PARCEL, Now, Parcel, Portrait, Vitals
+from edgeagent.outbox import PARCEL, Now, Portrait, Vitals
 from edgeagent.wire import (
-    Address,
     Ask,
     Backlog,
     Beat,
@@ -19,29 +18,18 @@ from edgeagent.wire import (
     Event,
     Finding,
     GpuState,
-    Message,
     Metrics,
     WorkloadState,
-    decode,
     encode,
-    read_topic,
     topic,
 )  # fmt: skip
 from simulator import device as boxes
 from simulator.device import LONGEST_RTO, MINIMUM_RTO, MOST_KEPT, Condition, Device
 from simulator.mishaps import Blow, Change, Mishap
+from tests.unit.edgeagent.spoken import HERE, at, read
 
-HERE = Address("tc-001", "tc-001-scan-1")
 WHOLE = Vitals({"scan": WorkloadState.RUNNING, "sync": WorkloadState.RUNNING}, {"L4": GpuState.OK})
 NOTHING = Blow(0.0, Mishap.HANG)
-
-
-def at(elapsed: float) -> Now:
-    return Now(elapsed, 1.8e9 + elapsed)
-
-
-def said(parcels: tuple[Parcel, ...]) -> list[Message]:
-    return [decode(*read_topic(one.topic), one.payload) for one in parcels]
 
 
 def connected() -> Device:
@@ -57,13 +45,13 @@ def test_a_box_has_a_boot_of_its_own_and_may_have_a_wrong_calendar() -> None:
 
 def test_a_box_says_what_it_is_and_beats() -> None:
     one, first = boxes.opened(boxes.device(Portrait(HERE, "0" * 16), WHOLE, 0.0), 1, at(10.0))
-    birth, beat = said(first)
+    birth, beat = read(first)
     assert (isinstance(birth, Birth), isinstance(beat, Beat)) == (True, True)
     one, later = boxes.ticked(one, at(11.0), {"node_load1": 1.0})
-    assert [type(message) for message in said(later)] == [Beat, Metrics]
+    assert [type(message) for message in read(later)] == [Beat, Metrics]
     one, later = boxes.ticked(one, at(11.5), {})
     assert later == ()
-    assert [type(message) for message in said(boxes.ticked(one, at(12.0), {})[1])] == [Beat]
+    assert [type(message) for message in read(boxes.ticked(one, at(12.0), {})[1])] == [Beat]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +70,10 @@ def test_what_befalls_a_part_is_told_by_an_event_at_once_and_by_the_next_beat(
     change: Change, kind: Happening, part: str, workloads: str, gpus: str
 ) -> None:
     one, parcels = boxes.befallen(connected(), change, NOTHING, at(10.05))
-    event, *_ = said(parcels)
+    event, *_ = read(parcels)
     assert isinstance(event, Event)
     assert (event.kind, event.part) == (kind, part)
-    beat = said(boxes.ticked(one, at(11.0), {})[1])[0]
+    beat = read(boxes.ticked(one, at(11.0), {})[1])[0]
     assert isinstance(beat, Beat)
     assert (beat.workloads, beat.gpus) == (workloads, gpus)
 
@@ -98,7 +86,7 @@ def test_nothing_befalls_a_part_that_is_not_there(change: Change) -> None:
 
 def test_a_clock_that_jumps_says_so_and_beats_on() -> None:
     one, parcels = boxes.befallen(connected(), Change.STEP_CLOCK, replace(NOTHING, by=3600.0), at(10.5))
-    event = said(parcels)[0]
+    event = read(parcels)[0]
     assert isinstance(event, Event)
     assert (event.kind, event.details, event.at) == (Happening.CLOCK_STEPPED, {"by": "3600"}, 1.8e9 + 3610.5)
     assert one.ahead == 3600.0
@@ -114,7 +102,7 @@ def test_what_happens_in_the_dark_is_told_after_the_first_beat_and_forgotten_whe
     assert len(dark.kept) == 2 * PARCEL
     one, _ = boxes.opened(dark, 2, at(30.0))
     one, parcels = boxes.ticked(one, at(31.0), {})
-    beat, old, _ = said(parcels)
+    beat, old, _ = read(parcels)
     assert isinstance(beat, Beat)
     assert isinstance(old, Backlog)
     assert (len(old.kept), old.left) == (PARCEL, PARCEL)
@@ -157,7 +145,7 @@ def test_a_question_is_answered() -> None:
     question = encode(Ask(nonce="n", box="tc-001-scan-2", lan=("192.0.2.1",)))
     one, parcels, ask = boxes.received(connected(), topic(HERE, Channel.ASK), question, at(11.0))
     assert (parcels, ask and ask.nonce) == ((), "n")
-    assert said(boxes.answered(one, "n", Finding.MACHINE)[1])[0].found is Finding.MACHINE  # type: ignore[union-attr]
+    assert read(boxes.answered(one, "n", Finding.MACHINE)[1])[0].found is Finding.MACHINE  # type: ignore[union-attr]
 
 
 @given(st.integers(0, 30))
